@@ -1,0 +1,53 @@
+// Every limit of zgrid, with its reason. Reaching one is an ordinary, tested answer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "protocol/base/time.h"
+
+namespace zgrid::limits {
+
+// Wire. A frame is what libzmq reads into memory before anyone may judge it.
+inline constexpr size_t kFrameBytesMax = 16u << 20;
+inline constexpr size_t kPayloadBytesMax = 64u << 20;   // one input or output, sent in chunks
+inline constexpr size_t kPayloadFramesMax = 16;         // frames after the header
+inline constexpr size_t kInlinePayloadBytesMax = 32u << 10;  // larger ones get a frame of their own
+inline constexpr size_t kHeaderBytesTarget = 1u << 20;  // a batch is closed when its header is this
+inline constexpr size_t kBatchItemsMax = 4096;          // entries of one list
+inline constexpr size_t kDepthMax = 16;                 // nesting of a message
+inline constexpr size_t kMalformedMax = 8;  // such messages from one peer before it is cut off
+
+// Names and texts inside messages.
+inline constexpr size_t kNameBytesMax = 63;
+inline constexpr size_t kServiceBytesMax = 128;
+inline constexpr size_t kTextBytesMax = 4096;  // messages, hints, stderr tails
+inline constexpr size_t kKeyBytesMax = 255;
+inline constexpr size_t kSystemPromptBytesMax = 64u << 10;
+inline constexpr size_t kTagsMax = 64;
+inline constexpr size_t kServicesMax = 1024;
+inline constexpr size_t kStepsMax = 256;
+inline constexpr size_t kCacheKeysMax = 1024;
+inline constexpr size_t kStderrTailBytes = 4096;
+
+// Time.
+inline constexpr Millis kHeartbeat{1000};
+inline constexpr Millis kLease{3000};          // three missed beats
+inline constexpr Millis kTick{50};             // how late a timer of the broker may fire
+inline constexpr Millis kClientLease{30'000};  // a silent client's subscriptions are dropped
+inline constexpr Millis kLossForgiven{60'000};  // the same boot id came back: not its job's fault
+inline constexpr Millis kRetryBackoffMin{1000};
+inline constexpr Millis kRetryBackoffMax{60'000};
+
+// Jobs.
+inline constexpr uint32_t kLossesMax = 3;        // then the dead-letter list
+inline constexpr uint32_t kLossesBeforeAlone = 2;  // then it runs alone on its worker
+inline constexpr uint32_t kRetriesMax = 1000;
+inline constexpr uint32_t kWindowMax = 1024;     // attempts in hand of one worker
+inline constexpr uint32_t kSlotsMax = 4096;
+inline constexpr uint8_t kPriorityMax = 9;
+inline constexpr uint8_t kPriorityDefault = 4;
+inline constexpr uint32_t kDepthOfSubJobsMax = 16;
+inline constexpr size_t kBroadcastMax = 10'000;  // children of one broadcast
+
+}  // namespace zgrid::limits

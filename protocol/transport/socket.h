@@ -1,0 +1,132 @@
+// The ZeroMQ sockets of the grid: always CURVE, always bounded. cppzmq is included here only.
+//
+// Options that every socket gets, and why: MAXMSGSIZE (it counts during the handshake: without it
+// one unauthenticated peer can grow us at will), HANDSHAKE_IVL (silent peers are dropped),
+// HEARTBEAT_* (a cut link is noticed in 1.5 s), LINGER (nothing blocks an exit for long),
+// CONNECT_TIMEOUT and RECONNECT_IVL_MAX of 1 s with a random RECONNECT_IVL (back soon after a cut
+// heals, not all at once), IPV6, BACKLOG, high-water marks.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/base/result.h"
+#include "protocol/codec.h"
+#include "protocol/keys.h"
+
+namespace zgrid::protocol {
+
+// A ZeroMQ context. Outlives its sockets. Thread-safe.
+class Context {
+ public:
+  explicit Context(int io_threads = 1);
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+  struct Impl;
+  [[nodiscard]] Impl& impl() const { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// Who is behind a message, from its CURVE key; never from anything it says.
+struct Principal {
+  Role role = Role::none;
+  std::string name;  // "secret" for a holder of the grid secret, else the credential's name
+};
+
+// What public keys may do. Called on the ZAP thread: must be thread-safe and quick.
+// Nothing = refused (ZAP 400).
+using Authorize = std::function<std::optional<Principal>(std::string_view public_key_z85)>;
+
+// What became of connections, from a socket monitor read on a thread of its own.
+struct LinkEvent {
+  enum class What : uint8_t {
+    connected,         // TCP is up
+    ready,             // the CURVE handshake succeeded
+    refused,           // ZAP refused our key (400): libzmq does not try again
+    handshake_failed,  // no zgrid broker, or another secret: libzmq tries again
+    disconnected,
+    accept_failed,     // no file descriptor left, or the like
+  };
+  What what = What::connected;
+  std::string endpoint;
+  int detail = 0;  // errno or ZMTP error
+};
+
+// The broker's ROUTER.
+// Threads: one thread, the one that made it, but for `fd`-polling. Order of life: the ZAP handler
+// is bound before the first bind, and its domain is enforced, or libzmq lets any key in.
+class Router {
+ public:
+  struct Options {
+    CurveKeys keys;  // the broker's
+    Authorize authorize;
+    int high_water_mark = 10'000;  // messages in each direction and for each peer
+#if ZGRID_TEST_HOOKS
+    bool disable_zap_handler = false;  // for the test that this refuses everyone
+#endif
+  };
+  static Result<std::unique_ptr<Router>> open(Context& context, Options options);
+  virtual ~Router() = default;
+
+  // tcp://HOST:PORT (port 0 or * = any free one), ipc://PATH. Returns the real endpoint.
+  // Errc::cannot_create if it is in use.
+  virtual Result<std::string> bind(const std::string& endpoint) = 0;
+  virtual void unbind(const std::string& endpoint) = 0;
+
+  struct Received {
+    std::string routing_id;  // libzmq's, 5 bytes; unique for a connection
+    Principal principal;
+    Frames frames;           // without the routing id
+  };
+  // Takes one waiting message. False if there is none.
+  virtual bool receive(Received& into) = 0;
+
+  enum class Sent : uint8_t { ok, gone, full };
+  // Never blocks. `gone`: the connection is no more. `full`: the peer does not read.
+  virtual Sent send(std::string_view routing_id, const Frames& frames) = 0;
+
+  // Readable (edge-triggered as ZMQ_FD is: after a wake-up, receive until false) or use wait().
+  [[nodiscard]] virtual int fd() const = 0;
+  // Sleeps until a message waits, `other_fd` (if not negative) is readable, or the time is over.
+  // True if a message waits.
+  virtual bool wait(Millis timeout, int other_fd) = 0;
+
+  struct Counts {
+    uint64_t handshakes = 0, refused_keys = 0, failed_handshakes = 0, accept_failed = 0;
+  };
+  [[nodiscard]] virtual Counts counts() const = 0;
+};
+
+// A client's or worker's DEALER, connected to one broker.
+// Threads: one thread, but for wake().
+class Dealer {
+ public:
+  struct Options {
+    CurveKeys keys;                  // our own
+    std::string server_public_key;   // Z85
+    int high_water_mark = 10'000;
+  };
+  static Result<std::unique_ptr<Dealer>> open(Context& context, Options options);
+  virtual ~Dealer() = default;
+
+  // Starts connecting; libzmq keeps trying. Errc::usage for an endpoint it cannot parse.
+  virtual Result<void> connect(const std::string& endpoint) = 0;
+  virtual bool receive(Frames& into) = 0;  // false: none waits
+  // False: the queue is full (the broker is away or does not read).
+  virtual bool send(const Frames& frames) = 0;
+  // What the monitor saw since the last call, oldest first.
+  virtual std::vector<LinkEvent> link_events() = 0;
+  // Sleeps until a message or link event waits, one of `fds` is readable, wake() is called, or
+  // the time is over.
+  virtual void wait(Millis timeout, std::span<const int> fds = {}) = 0;
+  // Ends a wait() from any thread.
+  virtual void wake() = 0;
+};
+
+}  // namespace zgrid::protocol
