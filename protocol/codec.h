@@ -36,8 +36,4 @@ Result<Outcome> decode_outcome(const Bytes& raw);
 Bytes encode_facts(const WorkerFacts& facts);
 Result<WorkerFacts> decode_facts(const Bytes& raw);
 
-// The bytes that one entry adds to a header, roughly; for closing a batch in time.
-template <class Entry>
-size_t weight(const Entry& entry);
-
 }  // namespace zgrid::protocol

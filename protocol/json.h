@@ -24,9 +24,16 @@ class Json {
   Json(std::nullptr_t) {}
   Json(bool value) : value_(value) {}
   Json(int value) : value_(int64_t{value}) {}
-  Json(unsigned value) : value_(uint64_t{value}) {}
+  Json(unsigned value) : value_(int64_t{value}) {}
   Json(int64_t value) : value_(value) {}
-  Json(uint64_t value) : value_(value) {}
+  // Kept as an int64_t where it fits, so that equal numbers are equal values.
+  Json(uint64_t value) {
+    if (value <= static_cast<uint64_t>(INT64_MAX)) {
+      value_ = static_cast<int64_t>(value);
+    } else {
+      value_ = value;
+    }
+  }
   Json(double value) : value_(value) {}
   Json(const char* value) : value_(std::string(value)) {}
   Json(std::string value) : value_(std::move(value)) {}
@@ -38,9 +45,11 @@ class Json {
   static Json object() { return Json(Object{}); }
 
   // Errc::bad_input with line and column for anything that is not one JSON document: also for
-  // nesting deeper than kDepthMax, bytes that are not UTF-8, and a name twice in one object.
+  // nesting deeper than kDepthMax, bytes that are not UTF-8, numbers that no double holds, and a
+  // name twice in one object. Whole numbers beyond uint64_t become doubles.
   static Result<Json> parse(std::string_view text);
-  // Compact. Bytes that are not UTF-8 become U+FFFD; numbers that JSON cannot write become null.
+  // Compact. Each byte that is not UTF-8 becomes U+FFFD; numbers that JSON cannot write become
+  // null.
   [[nodiscard]] std::string dump() const;
   void dump_to(std::string& out) const;
   // Two blanks for each level.

@@ -232,8 +232,8 @@ struct CancelAck {
 struct Query {
   enum class What : uint8_t { jobs = 0, workers = 1, status = 2, resolve = 3, explain = 4, runs = 5 };
   uint64_t request = 0;
-  What what = What::status;
-  uint32_t limit = 50;                  // jobs: newest first; 0 = all
+  What what = What::jobs;
+  uint32_t limit = 0;                   // jobs: newest first; 0 = all
   std::vector<JobStatus> states;        // jobs: none = every state
   std::string run;                      // jobs, resolve: of this run only
   std::vector<std::string> selectors;   // resolve, explain: full or shortened ids, "last"

@@ -15,7 +15,8 @@ inline constexpr size_t kPayloadFramesMax = 16;         // frames after the head
 inline constexpr size_t kInlinePayloadBytesMax = 32u << 10;  // larger ones get a frame of their own
 inline constexpr size_t kHeaderBytesTarget = 1u << 20;  // a batch is closed when its header is this
 inline constexpr size_t kBatchItemsMax = 4096;          // entries of one list
-inline constexpr size_t kDepthMax = 16;                 // nesting of a message
+inline constexpr size_t kIdsMax = 65'536;                // job ids in one watch or cancel
+inline constexpr size_t kInHandMax = 65'536;             // attempts that one worker may present
 inline constexpr size_t kMalformedMax = 8;  // such messages from one peer before it is cut off
 
 // Names and texts inside messages.
