@@ -10,7 +10,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "protocol/base/result.h"
@@ -19,7 +21,7 @@
 
 namespace zgrid::protocol {
 
-// A ZeroMQ context. Outlives its sockets. Thread-safe.
+// A ZeroMQ context. Outlives its sockets, of which one may be a Router. Thread-safe.
 class Context {
  public:
   explicit Context(int io_threads = 1);
@@ -51,7 +53,7 @@ struct LinkEvent {
     refused,           // ZAP refused our key (400): libzmq does not try again
     handshake_failed,  // no zgrid broker, or another secret: libzmq tries again
     disconnected,
-    accept_failed,     // no file descriptor left, or the like
+    accept_failed,  // no file descriptor left, or the like
   };
   What what = What::connected;
   std::string endpoint;
@@ -74,21 +76,24 @@ class Router {
   static Result<std::unique_ptr<Router>> open(Context& context, Options options);
   virtual ~Router() = default;
 
-  // tcp://HOST:PORT (port 0 or * = any free one), ipc://PATH. Returns the real endpoint.
-  // Errc::cannot_create if it is in use.
+  // tcp://ADDRESS:PORT (port 0 or * = any free one; address *: IPv4 and IPv6), ipc://PATH. Returns
+  // the real endpoint. Errc::cannot_create if it is in use, Errc::usage if it cannot be parsed.
   virtual Result<std::string> bind(const std::string& endpoint) = 0;
   virtual void unbind(const std::string& endpoint) = 0;
 
   struct Received {
-    std::string routing_id;  // libzmq's, 5 bytes; unique for a connection
+    // libzmq's, 5 bytes that begin with a zero, unique for a connection; but a foreign peer may
+    // choose its own (up to 255 bytes) and choose it again: compare the principal, too.
+    std::string routing_id;
     Principal principal;
-    Frames frames;           // without the routing id
+    Frames frames;  // without the routing id
   };
   // Takes one waiting message. False if there is none.
   virtual bool receive(Received& into) = 0;
 
   enum class Sent : uint8_t { ok, gone, full };
-  // Never blocks. `gone`: the connection is no more. `full`: the peer does not read.
+  // Never blocks, never sends a part of a message. `gone`: the connection is no more. `full`: the
+  // peer does not read. 1 to 17 frames of at most limits::kFrameBytesMax: more is our own bug.
   virtual Sent send(std::string_view routing_id, const Frames& frames) = 0;
 
   // Readable (edge-triggered as ZMQ_FD is: after a wake-up, receive until false) or use wait().
@@ -99,6 +104,8 @@ class Router {
 
   struct Counts {
     uint64_t handshakes = 0, refused_keys = 0, failed_handshakes = 0, accept_failed = 0;
+    // Of more than 1 + limits::kPayloadFramesMax frames, or without a principal.
+    uint64_t dropped_messages = 0;
   };
   [[nodiscard]] virtual Counts counts() const = 0;
 };
@@ -108,19 +115,21 @@ class Router {
 class Dealer {
  public:
   struct Options {
-    CurveKeys keys;                  // our own
-    std::string server_public_key;   // Z85
+    CurveKeys keys;                 // our own
+    std::string server_public_key;  // Z85
     int high_water_mark = 10'000;
   };
   static Result<std::unique_ptr<Dealer>> open(Context& context, Options options);
   virtual ~Dealer() = default;
 
-  // Starts connecting; libzmq keeps trying. Errc::usage for an endpoint it cannot parse.
+  // Starts connecting; libzmq keeps trying, until we are refused. Errc::usage for an endpoint that
+  // cannot be parsed. A host name is looked up as IPv4; an IPv6 address is written in brackets.
   virtual Result<void> connect(const std::string& endpoint) = 0;
   virtual bool receive(Frames& into) = 0;  // false: none waits
-  // False: the queue is full (the broker is away or does not read).
+  // False: the queue is full (the broker is away or does not read). What is queued while the broker
+  // is away is sent when it is back, before anything that is sent after `ready` was seen.
   virtual bool send(const Frames& frames) = 0;
-  // What the monitor saw since the last call, oldest first.
+  // What the monitor saw since the last call, oldest first; the newest 256.
   virtual std::vector<LinkEvent> link_events() = 0;
   // Sleeps until a message or link event waits, one of `fds` is readable, wake() is called, or
   // the time is over.
