@@ -1,0 +1,367 @@
+#include "worker/executors/processes.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "protocol/base/limits.h"
+
+namespace zgrid::worker {
+namespace {
+
+constexpr size_t kReadBytes = 64u << 10;  // what a pipe holds
+constexpr int kReadsPerTurn = 16;         // so that one loud child does not starve the loop
+constexpr int kEventsPerTurn = 256;
+constexpr Millis kRecheckMin{1};          // killed processes are usually gone by then
+constexpr Millis kAwaitedAtMost{30'000};  // a zombie so old is awaited by nobody
+constexpr Millis kRecheckMax{50};         // one that hangs in the kernel costs 20 looks a second
+
+int exit_code_of(int status) {
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+uint64_t to_ms(const timeval& time) {
+  return static_cast<uint64_t>(time.tv_sec) * 1000 + static_cast<uint64_t>(time.tv_usec) / 1000;
+}
+
+}  // namespace
+
+struct Processes::Process {
+  ProcessId id = ProcessId::none;
+  Spawned child;
+  std::string marker;
+  std::string log_line;  // what came since the last newline
+  ProcessEnd end;
+  Usage usage;
+  bool terminating = false;
+  bool leader_gone = false;
+  MonoTime wake = MonoTime::never();  // KILL is due, or the group is looked at again
+  Millis recheck = kRecheckMin;
+};
+
+Result<std::unique_ptr<Processes>> Processes::open(Options options, ProcessListener& listener) {
+  Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll.is_open()) {
+    return fail(Errc::io, std::string("cannot make an epoll descriptor: ") + std::strerror(errno));
+  }
+  // Descendants that outlive their parents become our children, not init's.
+  if (options.sole_parent) ::prctl(PR_SET_CHILD_SUBREAPER, 1);
+  return std::unique_ptr<Processes>(new Processes(options, listener, std::move(epoll)));
+}
+
+Processes::Processes(Options options, ProcessListener& listener, Fd epoll)
+    : options_(options), listener_(listener), epoll_(std::move(epoll)), buffer_(kReadBytes) {}
+
+Processes::~Processes() { kill_everything(); }
+
+bool Processes::watch(int fd, ProcessId id, Source source) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = static_cast<uint64_t>(id) << 2 | static_cast<uint64_t>(source);
+  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+Result<ProcessId> Processes::start(const SpawnRequest& request, std::string marker, Now now) {
+  Result<Spawned> child = spawn(request);
+  if (!child) return fail(child.error());
+  auto process = std::make_unique<Process>();
+  process->id = ProcessId{next_id_++};
+  process->child = std::move(*child);
+  process->marker = std::move(marker);
+  process->usage.last_output = now.mono;
+  guardian_.guard(process->child.pid);
+  if (!watch(process->child.out.get(), process->id, Source::out) ||
+      !watch(process->child.err.get(), process->id, Source::err) ||
+      !watch(process->child.pidfd.get(), process->id, Source::exit)) {
+    const int error = errno;
+    ::kill(-process->child.pid, SIGKILL);
+    ::waitpid(process->child.pid, nullptr, 0);
+    guardian_.forget(process->child.pid);
+    return fail(Errc::not_ready,
+                "cannot run '" + request.argv[0] + "': cannot watch it: " + std::strerror(error));
+  }
+  const ProcessId id = process->id;
+  processes_.emplace(static_cast<uint64_t>(id), std::move(process));
+  return id;
+}
+
+void Processes::terminate(ProcessId id, Now now) {
+  const auto found = processes_.find(static_cast<uint64_t>(id));
+  if (found == processes_.end()) return;
+  Process& process = *found->second;
+  if (process.terminating || process.leader_gone) return;
+  process.terminating = true;
+  process.wake = now.mono + options_.kill_grace;
+  ::kill(-process.child.pid, SIGTERM);
+  ::kill(-process.child.pid, SIGCONT);  // a stopped process could not act on TERM
+}
+
+void Processes::kill(ProcessId id) {
+  const auto found = processes_.find(static_cast<uint64_t>(id));
+  if (found == processes_.end()) return;
+  Process& process = *found->second;
+  // While the leader is not reaped, its number cannot belong to anyone else.
+  if (!process.leader_gone) ::kill(-process.child.pid, SIGKILL);
+}
+
+void Processes::run(Now now) {
+  std::array<epoll_event, kEventsPerTurn> events;
+  const int n = ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, 0);
+  for (int i = 0; i < n; ++i) {
+    const uint64_t data = events[static_cast<size_t>(i)].data.u64;
+    const auto found = processes_.find(data >> 2);  // an earlier event may have ended it
+    if (found != processes_.end()) on_ready(*found->second, static_cast<Source>(data & 3), now);
+  }
+  std::vector<uint64_t> due;
+  for (const auto& [id, process] : processes_) {
+    if (process->wake <= now.mono) due.push_back(id);
+  }
+  for (const uint64_t id : due) {
+    const auto found = processes_.find(id);
+    if (found == processes_.end()) continue;
+    Process& process = *found->second;
+    process.wake = MonoTime::never();
+    if (process.leader_gone) {
+      try_finish(process, now);
+    } else {
+      ::kill(-process.child.pid, SIGKILL);
+    }
+  }
+}
+
+MonoTime Processes::deadline() const {
+  MonoTime earliest = MonoTime::never();
+  for (const auto& [id, process] : processes_) earliest = std::min(earliest, process->wake);
+  return earliest;
+}
+
+void Processes::on_ready(Process& process, Source source, Now now) {
+  switch (source) {
+    case Source::out:
+      for (int i = 0; i < kReadsPerTurn && read_out(process, now); ++i) {
+      }
+      return;
+    case Source::err:
+      for (int i = 0; i < kReadsPerTurn && read_err(process, now); ++i) {
+      }
+      return;
+    case Source::exit:
+      on_leader_exit(process, now);
+      return;
+  }
+}
+
+// True if there may be more to read.
+bool Processes::read_out(Process& process, Now now) {
+  Fd& fd = process.child.out;
+  if (!fd.is_open()) return false;
+  const ssize_t n = ::read(fd.get(), buffer_.data(), buffer_.size());
+  if (n < 0) return errno == EINTR;
+  if (n == 0) {
+    fd.reset();
+    return false;
+  }
+  const auto size = static_cast<uint64_t>(n);
+  process.usage.last_output = now.mono;
+  process.usage.bytes_out += size;
+  if (process.usage.bytes_out > options_.output_bytes_max) {
+    if (!process.end.output_too_large) kill(process.id);
+    process.end.output_too_large = true;
+    return true;
+  }
+  listener_.on_stdout(process.id, {buffer_.data(), static_cast<size_t>(size)});
+  return true;
+}
+
+bool Processes::read_err(Process& process, Now now) {
+  Fd& fd = process.child.err;
+  if (!fd.is_open()) return false;
+  const ssize_t n = ::read(fd.get(), buffer_.data(), buffer_.size());
+  if (n < 0) return errno == EINTR;
+  if (n == 0) {
+    fd.reset();
+    return false;
+  }
+  process.usage.last_output = now.mono;
+  add_log(process, {buffer_.data(), static_cast<size_t>(n)});
+  return true;
+}
+
+void Processes::add_log(Process& process, std::string_view piece) {
+  std::string& tail = process.end.stderr_tail;
+  tail.append(piece.substr(piece.size() - std::min(piece.size(), limits::kStderrTailBytes)));
+  if (tail.size() > limits::kStderrTailBytes) tail.erase(0, tail.size() - limits::kStderrTailBytes);
+  while (!piece.empty()) {
+    const size_t room = kLogLineBytesMax - process.log_line.size();
+    const size_t newline = piece.substr(0, room).find('\n');
+    const size_t take = newline == std::string_view::npos ? std::min(room, piece.size()) : newline;
+    process.log_line.append(piece.substr(0, take));
+    const bool ended = newline != std::string_view::npos;
+    piece.remove_prefix(ended ? take + 1 : take);
+    if (!ended && process.log_line.size() < kLogLineBytesMax) return;
+    listener_.on_stderr_line(process.id, process.log_line);
+    process.log_line.clear();
+  }
+}
+
+// Hands on what is in the pipes. All writers are dead; if one that could not be found is not, it
+// is heard for one turn more: the largest pipe that the kernel gives to everyone.
+void Processes::drain(Process& process, Now now) {
+  for (int i = 0; i < kReadsPerTurn && read_out(process, now); ++i) {
+  }
+  for (int i = 0; i < kReadsPerTurn && read_err(process, now); ++i) {
+  }
+}
+
+void Processes::on_leader_exit(Process& process, Now now) {
+  if (process.leader_gone) return;
+  // First the group, while the unreaped leader still reserves its number.
+  ::kill(-process.child.pid, SIGKILL);
+  int status = 0;
+  rusage used{};
+  pid_t reaped = -1;
+  do {
+    reaped = ::wait4(process.child.pid, &status, 0, &used);
+  } while (reaped < 0 && errno == EINTR);
+  process.leader_gone = true;
+  process.child.pidfd.reset();
+  // -1: someone else in this program reaped our child; all that is known is that it ended.
+  process.end.exit_code = reaped == process.child.pid ? exit_code_of(status) : 255;
+  process.end.cpu_ms = to_ms(used.ru_utime) + to_ms(used.ru_stime);
+  try_finish(process, now);
+}
+
+void Processes::try_finish(Process& process, Now now) {
+  const pid_t group = process.child.pid;
+  while (::waitpid(-group, nullptr, WNOHANG) > 0) {
+  }
+  const bool gone = ::kill(-group, 0) != 0 && errno == ESRCH;
+  if (!gone || !escaped_are_gone(process)) {
+    if (!gone) ::kill(-group, SIGKILL);
+    process.wake = now.mono + process.recheck;
+    process.recheck = std::min(process.recheck * 2, kRecheckMax);
+    return;
+  }
+  drain(process, now);
+  if (!process.log_line.empty()) listener_.on_stderr_line(process.id, process.log_line);
+  finish(process);
+}
+
+// Children of this program that we did not start: orphans that the kernel gave to us.
+std::vector<ProcStat> Processes::strangers() {
+  std::vector<pid_t> known{guardian_.pid()};
+  for (const auto& [id, process] : processes_) {
+    if (!process->leader_gone) known.push_back(process->child.pid);
+  }
+  std::sort(known.begin(), known.end());
+  std::vector<ProcStat> found;
+  for (const pid_t pid : children_.list()) {
+    ProcStat stat;
+    if (!std::binary_search(known.begin(), known.end(), pid) && read_proc_stat(pid, stat)) {
+      found.push_back(stat);
+    }
+  }
+  return found;
+}
+
+// Reaps a zombie. False if it may be the child of another Processes in this program, which wants
+// its exit code: those lead a group inside our session.
+bool Processes::bury(const ProcStat& stranger) {
+  const bool foreign = stranger.group == stranger.pid && stranger.session == ::getsid(0);
+  if (foreign && condemned_.count(stranger.pid) == 0) return false;
+  ::waitpid(stranger.pid, nullptr, WNOHANG);
+  condemned_.erase(stranger.pid);
+  return true;
+}
+
+bool Processes::escaped_are_gone(const Process& process) {
+  if (!options_.sole_parent) return true;
+  bool last_marked = !process.marker.empty();
+  bool last = true;
+  for (const auto& [id, other] : processes_) {
+    if (other.get() == &process || other->leader_gone) continue;
+    last = false;
+    last_marked = last_marked && other->marker != process.marker;
+  }
+  bool gone = true;
+  for (const ProcStat& stranger : strangers()) {
+    if (stranger.state == 'Z') {
+      bury(stranger);
+      continue;
+    }
+    // Without the marker nobody knows whose it is; when nothing else runs, it is nobody's.
+    const bool left_session = stranger.session != ::getsid(0);
+    if ((last && left_session) || (last_marked && has_environment(stranger.pid, process.marker))) {
+      ::kill(stranger.pid, SIGKILL);
+      condemned_.insert(stranger.pid);
+      gone = false;
+    }
+  }
+  return gone;
+}
+
+void Processes::bury_stale(Now now) {
+  if (!options_.sole_parent) return;
+  std::map<pid_t, MonoTime> doubtful;
+  for (const ProcStat& stranger : strangers()) {
+    if (stranger.state != 'Z' || bury(stranger)) continue;
+    const auto seen = doubtful_.find(stranger.pid);
+    if (seen != doubtful_.end() && now.mono - seen->second > kAwaitedAtMost) {
+      ::waitpid(stranger.pid, nullptr, WNOHANG);
+    } else {
+      doubtful[stranger.pid] = seen != doubtful_.end() ? seen->second : now.mono;
+    }
+  }
+  doubtful_ = std::move(doubtful);
+}
+
+void Processes::finish(Process& process) {
+  const auto found = processes_.find(static_cast<uint64_t>(process.id));
+  const std::unique_ptr<Process> ended = std::move(found->second);
+  processes_.erase(found);
+  guardian_.forget(ended->child.pid);
+  listener_.on_end(ended->id, ended->end);
+}
+
+std::map<ProcessId, Processes::Usage> Processes::usage(Now now) {
+  bury_stale(now);
+  std::map<pid_t, uint64_t> groups;
+  for (const auto& [id, process] : processes_) groups[process->child.pid] = 0;
+  if (!groups.empty()) add_cpu_of_groups(groups);
+  std::map<ProcessId, Usage> all;
+  for (const auto& [id, process] : processes_) {
+    Usage usage = process->usage;
+    usage.cpu_ms = std::max(process->end.cpu_ms, groups[process->child.pid]);
+    all[process->id] = usage;
+  }
+  return all;
+}
+
+void Processes::kill_everything() {
+  for (auto& [id, process] : processes_) {
+    const pid_t group = process->child.pid;
+    ::kill(-group, SIGKILL);
+    if (!process->leader_gone) {
+      while (::waitpid(group, nullptr, 0) < 0 && errno == EINTR) {
+      }
+      process->leader_gone = true;
+    }
+    while (true) {
+      while (::waitpid(-group, nullptr, WNOHANG) > 0) {
+      }
+      if (::kill(-group, SIGKILL) != 0 && errno == ESRCH && escaped_are_gone(*process)) break;
+      ::poll(nullptr, 0, static_cast<int>(kRecheckMin.count()));
+    }
+    guardian_.forget(group);
+  }
+}
+
+}  // namespace zgrid::worker

@@ -1,0 +1,115 @@
+// The child processes of a worker, from their start to the end of their whole process group.
+//
+// Nothing blocks: everything waits behind fd() and deadline(). A process is over when its leader
+// has ended, every other member of its group was killed, and descendants that left the group
+// (setsid) were found and killed too. What they wrote until then has been handed on.
+// Threads: one, the same from the first start() to the end (spawn.h says why).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "protocol/base/result.h"
+#include "protocol/base/time.h"
+#include "worker/executors/guardian.h"
+#include "worker/executors/proc_scan.h"
+#include "worker/executors/spawn.h"
+
+namespace zgrid::worker {
+
+enum class ProcessId : uint64_t { none = 0 };  // never reused
+
+struct ProcessEnd {
+  int exit_code = 0;              // 128 + N for signal N
+  bool output_too_large = false;  // it was killed for that
+  std::string stderr_tail;        // the last 4 KiB
+  uint64_t cpu_ms = 0;            // of the leader and the children it waited for
+};
+
+class ProcessListener {
+ public:
+  virtual ~ProcessListener() = default;
+  virtual void on_stdout(ProcessId id, std::string_view piece) = 0;
+  // Without its newline; a longer line than kLogLineBytesMax comes in parts.
+  virtual void on_stderr_line(ProcessId id, std::string_view line) = 0;
+  // Last; the id means nothing afterwards.
+  virtual void on_end(ProcessId id, const ProcessEnd& end) = 0;
+};
+
+class Processes {
+ public:
+  static constexpr size_t kLogLineBytesMax = 4096;  // one log event
+
+  struct Options {
+    uint64_t output_bytes_max = 16u << 20;  // of one stdout; one byte more kills its group
+    Millis kill_grace{5000};
+    // True if this program starts no children but these: then it becomes a subreaper, and every
+    // other child that it finds is an escaped descendant. False in a program that embeds us.
+    bool sole_parent = true;
+  };
+  struct Usage {
+    MonoTime last_output{};  // or its start
+    uint64_t cpu_ms = 0;
+    uint64_t bytes_out = 0;
+  };
+
+  // `listener` outlives this. Errc::io if the system gives no epoll descriptor.
+  static Result<std::unique_ptr<Processes>> open(Options options, ProcessListener& listener);
+  Processes(const Processes&) = delete;
+  Processes& operator=(const Processes&) = delete;
+  // Kills what runs and waits until it is gone; tells the listener nothing.
+  ~Processes();
+
+  // `marker` is a "NAME=value" of its environment, which its descendants inherit: when the last
+  // process with it ends, escaped descendants that have it are killed. Empty: none are sought.
+  Result<ProcessId> start(const SpawnRequest& request, std::string marker, Now now);
+  // TERM to the group now, KILL after the grace. Again, or unknown: nothing happens.
+  void terminate(ProcessId id, Now now);
+  void kill(ProcessId id);
+
+  void run(Now now);
+  [[nodiscard]] int fd() const { return epoll_.get(); }
+  [[nodiscard]] MonoTime deadline() const;
+  [[nodiscard]] size_t count() const { return processes_.size(); }
+  // Reads /proc once for all that run.
+  [[nodiscard]] std::map<ProcessId, Usage> usage(Now now);
+
+ private:
+  struct Process;
+  enum class Source : uint64_t { out = 0, err = 1, exit = 2 };
+
+  Processes(Options options, ProcessListener& listener, Fd epoll);
+  bool watch(int fd, ProcessId id, Source source);
+  void on_ready(Process& process, Source source, Now now);
+  bool read_out(Process& process, Now now);
+  bool read_err(Process& process, Now now);
+  void drain(Process& process, Now now);
+  void add_log(Process& process, std::string_view piece);
+  void on_leader_exit(Process& process, Now now);
+  void try_finish(Process& process, Now now);
+  bool escaped_are_gone(const Process& process);
+  std::vector<ProcStat> strangers();
+  bool bury(const ProcStat& stranger);
+  void bury_stale(Now now);
+  void finish(Process& process);
+  void kill_everything();
+
+  Options options_;
+  ProcessListener& listener_;
+  Fd epoll_;
+  Guardian guardian_;
+  Children children_;
+  std::unordered_map<uint64_t, std::unique_ptr<Process>> processes_;
+  std::vector<char> buffer_;
+  uint64_t next_id_ = 1;
+  std::set<pid_t> condemned_;           // strangers that we killed
+  std::map<pid_t, MonoTime> doubtful_;  // zombies that someone else in this program may await
+};
+
+}  // namespace zgrid::worker
