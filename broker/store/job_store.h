@@ -49,6 +49,7 @@ struct PutState {
   uint32_t failures = 0, losses = 0;
   bool cancel_requested = false;
   WallTime not_before;      // backoff or delayed start
+  WallTime assigned;        // when the current or last attempt was
 };
 
 // It ended. Final: a store refuses nothing here, the core never ends a job twice.
@@ -88,6 +89,7 @@ struct EndedJob {
   JobStatus status = JobStatus::succeeded;
   uint32_t attempt = 0;
   std::string key, owner;
+  std::vector<JobId> children;  // of a broadcast
 };
 
 struct StoreInfo {
