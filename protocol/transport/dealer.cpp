@@ -14,8 +14,8 @@ namespace {
 class ZmqDealer final : public Dealer {
  public:
   // Throws what cppzmq and std::thread throw.
-  ZmqDealer(zmq::context_t& context, const Options& options)
-      : socket_(context, zmq::socket_type::dealer) {
+  ZmqDealer(Context::Impl& context, const Options& options)
+      : socket_(context.zmq, zmq::socket_type::dealer) {
     if (!signal_.ok()) {
       errno = EMFILE;
       throw zmq::error_t();
@@ -88,7 +88,7 @@ class ZmqDealer final : public Dealer {
 
 Result<std::unique_ptr<Dealer>> Dealer::open(Context& context, Options options) {
   try {
-    return std::make_unique<ZmqDealer>(context.impl().zmq, options);
+    return std::make_unique<ZmqDealer>(context.impl(), options);
   } catch (const zmq::error_t& error) {
     return fail(error.num() == EINVAL ? Errc::config : Errc::io,
                 transport::zmq_text("cannot open a socket to the broker", error.num()));

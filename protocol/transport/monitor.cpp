@@ -18,10 +18,9 @@ constexpr int kZapTemporary = 300;
 
 }  // namespace
 
-Monitor::Monitor(zmq::context_t& context, zmq::socket_t& socket, const EventFd* notify)
-    : watched_(socket), notify_(notify), pair_(context, zmq::socket_type::pair) {
-  const std::string endpoint =
-      "inproc://zgrid.monitor." + std::to_string(reinterpret_cast<uintptr_t>(this));
+Monitor::Monitor(Context::Impl& context, zmq::socket_t& socket, const EventFd* notify)
+    : watched_(socket), notify_(notify), pair_(context.zmq, zmq::socket_type::pair) {
+  const std::string endpoint = "inproc://zgrid.monitor." + std::to_string(++context.monitors);
   const int watched = notify == nullptr ? kCounted : kKept;
   if (zmq_socket_monitor(socket.handle(), endpoint.c_str(), watched) != 0) throw zmq::error_t();
   pair_.set(zmq::sockopt::linger, 0);

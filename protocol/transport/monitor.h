@@ -12,7 +12,7 @@
 #include <zmq.hpp>
 
 #include "protocol/transport/event_fd.h"
-#include "protocol/transport/socket.h"
+#include "protocol/transport/zmq_socket.h"
 
 namespace zgrid::protocol::transport {
 
@@ -21,9 +21,9 @@ class Monitor {
   // More are of no use to a reader that comes late; the oldest are dropped.
   static constexpr size_t kEventsMax = 256;
 
-  // Counts, and, if `notify` is given, also keeps the events and signals it. Both arguments must
+  // Counts, and, if `notify` is given, also keeps the events and signals it. All arguments must
   // outlive the monitor. Throws zmq::error_t or std::system_error.
-  Monitor(zmq::context_t& context, zmq::socket_t& socket, const EventFd* notify);
+  Monitor(Context::Impl& context, zmq::socket_t& socket, const EventFd* notify);
   ~Monitor();
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;

@@ -57,8 +57,9 @@ Failure bind_failure(const std::string& endpoint, int number) {
 class ZmqRouter final : public Router {
  public:
   // Throws what cppzmq and std::thread throw.
-  ZmqRouter(zmq::context_t& context, Options options) : socket_(context, zmq::socket_type::router) {
-    if (wants_handler(options)) zap_.emplace(context, std::move(options.authorize));
+  ZmqRouter(Context::Impl& context, Options options)
+      : socket_(context.zmq, zmq::socket_type::router) {
+    if (wants_handler(options)) zap_.emplace(context.zmq, std::move(options.authorize));
     transport::set_common_options(socket_, options.high_water_mark);
     socket_.set(zmq::sockopt::router_mandatory, true);
     socket_.set(zmq::sockopt::curve_server, true);
@@ -161,7 +162,7 @@ class ZmqRouter final : public Router {
 Result<std::unique_ptr<Router>> Router::open(Context& context, Options options) {
   ZGRID_CHECK(options.authorize != nullptr);
   try {
-    return std::make_unique<ZmqRouter>(context.impl().zmq, std::move(options));
+    return std::make_unique<ZmqRouter>(context.impl(), std::move(options));
   } catch (const zmq::error_t& error) {
     if (error.num() == EADDRINUSE) {
       return fail(Errc::cannot_create, "this context has a router already",

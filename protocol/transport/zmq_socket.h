@@ -3,6 +3,7 @@
 // Threads: as the socket that is passed in.
 #pragma once
 
+#include <atomic>
 #include <string>
 #include <string_view>
 #include <zmq.hpp>
@@ -15,6 +16,8 @@ namespace zgrid::protocol {
 
 struct Context::Impl {
   zmq::context_t zmq;
+  // Names of monitors: libzmq frees one some time after its socket was closed.
+  std::atomic<uint64_t> monitors{0};
 };
 
 namespace transport {
