@@ -88,6 +88,11 @@ class GridFixture : public ::testing::Test {
   static bool dealer_gets(Dealer& dealer, Frames& into) {
     return eventually([&] { return dealer.receive(into) || (dealer.wait(Millis{50}), false); });
   }
+  // The router's counts come from another thread, a little later than messages.
+  bool counted(const std::function<bool(const Router::Counts&)>& condition) {
+    return eventually(
+        [&] { return condition(router_->counts()) || (router_->wait(Millis{5}, -1), false); });
+  }
   // Waits for that event and returns it.
   static std::optional<LinkEvent> link_event(Dealer& dealer, LinkEvent::What what) {
     std::optional<LinkEvent> found;

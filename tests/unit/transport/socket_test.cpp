@@ -39,7 +39,7 @@ TEST_F(SocketTest, AMessageGoesThereWithItsPrincipalAndAnAnswerComesBack) {
   ASSERT_TRUE(dealer_gets(*worker, frames));
   EXPECT_EQ(frames, frames_of({"answer", "part"}));
   EXPECT_FALSE(worker->receive(frames));
-  EXPECT_EQ(router_->counts().handshakes, 1u);
+  EXPECT_TRUE(counted([](const Router::Counts& counts) { return counts.handshakes == 1; }));
 }
 
 TEST_F(SocketTest, PrincipalsAreToldApartByKey) {
@@ -182,7 +182,7 @@ TEST_F(SocketTest, AFrameOverTheLimitEndsTheConnection) {
   Router::Received received;
   ASSERT_TRUE(router_gets(received));
   EXPECT_EQ(received.frames.at(0).view(), "after");
-  EXPECT_GE(router_->counts().handshakes, 2u);
+  EXPECT_TRUE(counted([](const Router::Counts& counts) { return counts.handshakes >= 2; }));
   zmq_close(raw);
   zmq_ctx_term(context);
 }
