@@ -37,6 +37,7 @@ inline constexpr Millis kLease{3000};          // three missed beats
 inline constexpr Millis kTick{50};             // how late a timer of the broker may fire
 inline constexpr Millis kClientLease{30'000};  // a silent client's subscriptions are dropped
 inline constexpr Millis kLossForgiven{60'000};  // the same boot id came back: not its job's fault
+inline constexpr Millis kRecallAfter{100};     // prefetched work that waits longer may be taken back
 inline constexpr Millis kRetryBackoffMin{1000};
 inline constexpr Millis kRetryBackoffMax{60'000};
 

@@ -1,0 +1,218 @@
+#include "broker/core/core.h"
+
+#include "broker/core/state.h"
+
+namespace zgrid::broker {
+
+using namespace protocol;
+
+State::State(CoreConfig configuration, Entropy& random)
+    : config(std::move(configuration)), entropy(random), outbox(effects.sends) {}
+
+Core::Core(CoreConfig config, Entropy& entropy)
+    : state_(std::make_unique<State>(std::move(config), entropy)) {}
+Core::~Core() = default;
+
+// ---- recovery ------------------------------------------------------------------------------------
+
+void Core::restore(StoredJob&& stored) {
+  State& s = *state_;
+  PutJob& accepted = stored.accepted;
+  auto owned = std::make_unique<Job>();
+  Job& job = *owned;
+  job.id = accepted.id;
+  job.seq = accepted.seq;
+  job.entry = intern(s, accepted.spec, accepted.pinned);
+  acquire(job.entry);
+  job.input = std::move(accepted.input);
+  job.index = accepted.index;
+  job.body = accepted.body;
+  job.submitted = accepted.submitted;
+  job.status = stored.state.status;
+  job.attempt = stored.state.attempt;
+  job.nonce = stored.state.nonce;
+  job.last_worker = stored.state.worker;
+  job.failures = stored.state.failures;
+  job.losses = stored.state.losses;
+  job.cancel_requested = stored.state.cancel_requested;
+  job.not_before = stored.state.not_before;
+  job.assigned = stored.state.assigned;
+  if (!accepted.trace.empty()) job.more().trace = accepted.trace;
+  if (!accepted.retry_of.is_nil()) job.more().retry_of = accepted.retry_of;
+  if (!accepted.parent.is_nil()) job.more().parent = accepted.parent;
+  if (!accepted.key.empty()) {
+    s.keys[accepted.key] = job.id;
+    job.more().key = std::move(accepted.key);
+  }
+  const bool is_group = !accepted.children.empty();
+  if (is_group) job.more().children = std::move(accepted.children);
+  if (!accepted.owner.empty()) s.newest_of_owner[accepted.owner] = job.id;
+  s.next_seq = std::max(s.next_seq, job.seq + 1);
+  ++s.counts.unfinished;
+  ++s.by_status[static_cast<size_t>(job.status)];
+  if (job.status == JobStatus::queued) enqueue(s, job);
+  if (job.status == JobStatus::running && !is_group) s.detached.insert(job.id);
+  s.jobs.emplace(job.id, std::move(owned));
+}
+
+void Core::restore(EndedJob&& ended) {
+  State& s = *state_;
+  s.next_seq = std::max(s.next_seq, ended.seq + 1);
+  ++s.by_status[static_cast<size_t>(ended.status)];
+  s.ended[ended.id] = {ended.body, ended.status, ended.attempt};
+  if (!ended.key.empty()) s.keys[ended.key] = ended.id;
+  if (!ended.owner.empty()) s.newest_of_owner[ended.owner] = ended.id;
+  if (!ended.children.empty()) s.broadcasts[ended.id] = std::move(ended.children);
+}
+
+void Core::restore(const PutDrain& drain) {
+  if (drain.draining) state_->drained.insert(drain.worker);
+}
+
+// ---- a turn ----------------------------------------------------------------------------------------
+
+void Core::begin(Now now) {
+  State& s = *state_;
+  s.now = now;
+  ++s.turn;
+  s.effects.clear();
+  s.outbox.begin_turn();
+  if (s.started_at) return;
+  s.started_at = now.mono;
+  s.next_beat = now.mono + Micros(s.config.heartbeat);
+  s.next_recall = now.mono;
+  finish_restore(s);
+}
+
+namespace {
+
+void on_hello(State& s, SessionId session, const Hello& m) {
+  if (m.version_min > kVersion || m.version_max < kVersionMin) {
+    Refused refused;
+    refused.error.code = Errc::envelope_version;
+    refused.error.message = "the client speaks protocol versions " +
+                            std::to_string(m.version_min) + " to " +
+                            std::to_string(m.version_max) + ", this broker " +
+                            std::to_string(kVersionMin) + " to " + std::to_string(kVersion);
+    refused.error.hint = "install the same release on both machines";
+    s.outbox.send(session, Gate::free, std::move(refused));
+    return;
+  }
+  ClientSession& client = s.clients[session];
+  client.owner = m.user_host;
+  client.last_seen = s.now.mono;
+  Welcome welcome;
+  welcome.program_version = s.config.program_version;
+  welcome.broker_name = s.config.broker_name;
+  welcome.store = s.config.store.id;
+  welcome.epoch = s.config.store.epoch;
+  welcome.heartbeat = s.config.heartbeat;
+  welcome.lease = s.config.lease;
+  welcome.now = s.now.wall;
+  welcome.durable = s.config.store.durable;
+  s.outbox.send(session, Gate::free, std::move(welcome));
+}
+
+// A peer that speaks before its hello: after our restart it must introduce itself again.
+void ask_for_hello(State& s, SessionId session) {
+  s.outbox.send(session, Gate::free, Disconnect{"say HELLO or READY first"});
+}
+
+struct FromClient {
+  State& s;
+  SessionId session;
+  ClientSession& client;
+  void operator()(Submit& m) const { on_submit(s, session, client, std::move(m)); }
+  void operator()(Watch& m) const { on_watch(s, session, std::move(m)); }
+  void operator()(Cancel& m) const { on_cancel(s, session, m); }
+  void operator()(Query& m) const { on_query(s, session, client, m); }
+  void operator()(Control& m) const { on_control(s, session, m); }
+  void operator()(Heartbeat&) const { s.outbox.send(session, Gate::free, Heartbeat{}); }
+  void operator()(Disconnect&) const { s.clients.erase(session); }
+  template <class M>
+  void operator()(M&) const {}  // not a client's message: may_send() refused it before
+};
+
+struct FromWorker {
+  State& s;
+  Worker& worker;
+  void operator()(Heartbeat& m) const { on_heartbeat(s, worker, std::move(m)); }
+  void operator()(Disconnect&) const { on_disconnect(s, worker); }
+  void operator()(Final& m) const { on_final(s, worker, std::move(m)); }
+  void operator()(Partial& m) const { on_partial(s, worker, std::move(m)); }
+  void operator()(Released& m) const { on_released(s, worker, m); }
+  void operator()(Started& m) const { on_started(s, worker, m); }
+  template <class M>
+  void operator()(M&) const {}  // not a worker's message
+};
+
+}  // namespace
+
+void Core::receive(SessionId session, Role role, Message&& message) {
+  State& s = *state_;
+  if (auto* ready = std::get_if<Ready>(&message)) return on_ready(s, session, std::move(*ready));
+  if (const auto* hello = std::get_if<Hello>(&message)) return on_hello(s, session, *hello);
+  if (role == Role::worker) {
+    const auto it = s.worker_of_session.find(session);
+    if (it == s.worker_of_session.end()) return ask_for_hello(s, session);
+    it->second->last_seen = s.now.mono;
+    it->second->lease_until = s.now.mono + Micros(s.config.lease);
+    return std::visit(FromWorker{s, *it->second}, message);
+  }
+  const auto it = s.clients.find(session);
+  if (it == s.clients.end()) return ask_for_hello(s, session);
+  it->second.last_seen = s.now.mono;
+  std::visit(FromClient{s, session, it->second}, message);
+}
+
+void Core::session_lost(SessionId session) { state_->clients.erase(session); }
+void Core::set_refusing(bool refusing) { state_->refusing = refusing; }
+void Core::count_malformed() { ++state_->malformed; }
+
+void Core::extend_leases(Micros gap) {
+  State& s = *state_;
+  for (const auto& [id, worker] : s.workers) worker->lease_until = worker->lease_until + gap;
+  for (auto& [id, client] : s.clients) client.last_seen = client.last_seen + gap;
+}
+
+Effects& Core::finish(bool drained) {
+  State& s = *state_;
+  fire_timers(s);
+  if (drained) expire_leases(s);
+  assign_all(s);
+  recall_excess(s);
+  send_heartbeats(s);
+  return s.effects;
+}
+
+Effects& Core::shut_down(Now now) {
+  State& s = *state_;
+  begin(now);
+  const std::string reason = "the broker stops";
+  for (const auto& [id, worker] : s.workers) {
+    if (worker->online) s.outbox.send(worker->session, Gate::commit, Disconnect{reason});
+  }
+  for (const auto& [id, client] : s.clients) s.outbox.send(id, Gate::commit, Disconnect{reason});
+  return s.effects;
+}
+
+MonoTime Core::next_deadline() const {
+  const State& s = *state_;
+  MonoTime next = s.next_beat;
+  if (!s.timers.empty()) next = std::min(next, s.timers.begin()->at);
+  for (const auto& [id, worker] : s.workers) {
+    if (!worker->online) continue;
+    next = std::min(next, worker->lease_until + Micros(1));
+    // Only then can there be anything to take back.
+    if (worker->jobs.size() > worker->slots) next = std::min(next, s.now.mono + Micros(limits::kTick));
+  }
+  return next;
+}
+
+Core::Counts Core::counts() const {
+  Counts counts = state_->counts;
+  counts.workers = state_->worker_of_session.size();
+  return counts;
+}
+
+}  // namespace zgrid::broker

@@ -1,0 +1,79 @@
+// The broker's state machine. It decides; it has no socket, disk, clock, thread or log.
+//
+// A turn: begin(now), any number of events, finish(), which assigns what can be assigned, fires
+// what is due and returns the effects. Only what the effects' records say survives a crash.
+// The same events at the same times with the same entropy give the same effects.
+// Threads: one.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "broker/core/effects.h"
+#include "protocol/base/limits.h"
+
+namespace zgrid::broker {
+
+// Unpredictable bytes for nonces; from a seed in simulations.
+class Entropy {
+ public:
+  virtual ~Entropy() = default;
+  virtual void fill(std::span<uint8_t> into) = 0;
+};
+
+struct CoreConfig {
+  std::string broker_name, program_version;
+  StoreInfo store;
+  Millis heartbeat = limits::kHeartbeat;
+  Millis lease = limits::kLease;
+  Millis client_lease = limits::kClientLease;
+  Millis default_time_limit{0};
+  uint64_t queue_jobs_max = 10'000'000;
+  uint64_t queue_bytes_max = 4ull << 30;
+  uint64_t in_flight_max = 1'000'000;
+  bool overtake = true;  // false: no assignment leaves before its commit
+};
+
+class Core {
+ public:
+  Core(CoreConfig config, Entropy& entropy);
+  ~Core();
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // Recovery, before the first turn; jobs in order of acceptance.
+  void restore(StoredJob&& job);
+  void restore(EndedJob&& job);
+  void restore(const PutDrain& drain);
+
+  void begin(Now now);
+  // A message that the session's role may send (see protocol::may_send).
+  void receive(SessionId session, protocol::Role role, protocol::Message&& message);
+  // The connection is known to be gone. Workers keep their lease: they may come back.
+  void session_lost(SessionId session);
+  // The store cannot write now, or can again: submits are refused meanwhile.
+  void set_refusing(bool refusing);
+  // The loop itself stood still that long: nobody's lease may suffer from it.
+  void extend_leases(Micros gap);
+  // A peer sent bytes that are no message; counted for `status`.
+  void count_malformed();
+  // Ends the turn. `drained`: no message waited any more, so that silence is really silence;
+  // only then leases expire. The effects are valid until the next begin().
+  Effects& finish(bool drained);
+  // Ends every session in good order (for a stop of the broker), as a turn of its own.
+  Effects& shut_down(Now now);
+
+  // When finish() has something to do again even if no event comes.
+  [[nodiscard]] MonoTime next_deadline() const;
+
+  struct Counts {
+    uint64_t unfinished = 0, queued = 0, queued_bytes = 0, workers = 0;
+    uint64_t accepted = 0, ended = 0, stale = 0, duplicate = 0, requeued = 0;
+  };
+  [[nodiscard]] Counts counts() const;
+
+ private:
+  std::unique_ptr<struct State> state_;
+};
+
+}  // namespace zgrid::broker

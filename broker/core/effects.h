@@ -1,0 +1,54 @@
+// What a turn of the core brings about. The shell makes the records durable and carries out the
+// rest; which send may go out before the commit is said here, and nowhere else.
+#pragma once
+
+#include <vector>
+
+#include "broker/store/job_store.h"
+#include "protocol/messages.h"
+
+namespace zgrid::broker {
+
+enum class Gate : uint8_t {
+  // Promises and reveals nothing: heartbeats, refusals of messages.
+  free,
+  // The first assignment of a job that is not yet acknowledged, recorded in this turn's commit.
+  overtake,
+  // After the commits of this turn and of all earlier ones.
+  commit,
+};
+
+struct Send {
+  SessionId to = SessionId::none;
+  Gate gate = Gate::commit;
+  protocol::Message message;
+};
+
+// Something that only the store knows. It is read after the commits of this turn and of all
+// earlier ones, and the answer goes to the session.
+struct StoreRead {
+  enum class What : uint8_t {
+    results,    // a Results message for the jobs that ended
+    summaries,  // an Answer with a summary of each job, in order
+    list,       // an Answer with the jobs that fit the filter
+  };
+  SessionId to = SessionId::none;
+  uint64_t request = 0;
+  What what = What::results;
+  std::vector<JobId> jobs;
+  JobFilter filter;
+};
+
+struct Effects {
+  std::vector<Record> records;
+  std::vector<Send> sends;
+  std::vector<StoreRead> reads;
+  [[nodiscard]] bool empty() const { return records.empty() && sends.empty() && reads.empty(); }
+  void clear() {
+    records.clear();
+    sends.clear();
+    reads.clear();
+  }
+};
+
+}  // namespace zgrid::broker

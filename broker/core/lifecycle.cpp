@@ -1,0 +1,254 @@
+// What happens to a job after its acceptance: every change of state goes through here.
+// A lease is ended in timers.cpp; what it ends with (lost, requeued, dead letter) is here.
+#include <algorithm>
+
+#include "broker/core/state.h"
+
+namespace zgrid::broker {
+
+using namespace protocol;
+
+namespace {
+
+JobHead head_of_job(const Job& job) {
+  return {job.spec().kind, job.spec().service, job.spec().run};
+}
+
+void send_result(State& s, const Job& job, const PutEnd& end) {
+  if (job.watcher == SessionId::none && (!job.extra || job.extra->watchers.empty())) return;
+  ResultEntry entry;
+  entry.job = job.id;
+  entry.attempt = end.attempt;
+  entry.index = job.index;
+  entry.outcome = end.outcome;
+  entry.output = end.output;
+  entry.submitted = job.submitted;
+  entry.started = end.started;
+  entry.finished = end.finished;
+  if (job.extra) {
+    entry.retry_of = job.extra->retry_of;
+    entry.trace = job.extra->trace;
+  }
+  const JobHead head = head_of_job(job);
+  if (job.extra) {
+    for (SessionId watcher : job.extra->watchers) {
+      if (s.clients.contains(watcher)) s.outbox.result(watcher, end.worker, head, entry);
+    }
+  }
+  if (s.clients.contains(job.watcher)) {
+    s.outbox.result(job.watcher, end.worker, head, std::move(entry));
+  }
+}
+
+void count_end(Worker* worker, const Outcome& outcome) {
+  if (worker == nullptr) return;
+  ++worker->done;
+  if (outcome.status != JobStatus::succeeded) ++worker->failed;
+  worker->usage.input_tokens += outcome.usage.input_tokens;
+  worker->usage.output_tokens += outcome.usage.output_tokens;
+  if (outcome.usage.cost_usd) {
+    worker->usage.cost_usd = worker->usage.cost_usd.value_or(0) + *outcome.usage.cost_usd;
+  }
+}
+
+// The order in which outcomes of several jobs are told: the worst first.
+int severity(JobStatus status) {
+  switch (status) {
+    case JobStatus::dead_letter: return 4;
+    case JobStatus::failed:
+    case JobStatus::timed_out: return 3;
+    case JobStatus::aborted: return 2;
+    case JobStatus::cancelled: return 1;
+    case JobStatus::waiting:
+    case JobStatus::queued:
+    case JobStatus::running:
+    case JobStatus::waiting_input:
+    case JobStatus::succeeded: return 0;
+  }
+  return 0;
+}
+
+// The last child ends its broadcast.
+void on_child_ended(State& s, const JobId& parent_id, JobStatus status) {
+  Job* parent = find_job(s, parent_id);
+  if (parent == nullptr) return;
+  JobExtra& extra = parent->more();
+  if (severity(status) > severity(extra.worst_child)) extra.worst_child = status;
+  ZGRID_CHECK(extra.children_left > 0);
+  if (--extra.children_left > 0) return;
+  Outcome outcome;
+  outcome.status = extra.worst_child;
+  if (outcome.status != JobStatus::succeeded) {
+    outcome.error = JobError{};
+    outcome.error->kind = JobErrorKind::need_failed;
+    outcome.error->message = "not all of its jobs succeeded";
+  }
+  end_job(s, *parent, std::move(outcome), {});
+}
+
+void drop_timers(State& s, const Job& job) {
+  // Few jobs have any; each kind is looked for by its exact time where that is known, so the
+  // others are left to fire and find nothing.
+  if (job.spec().deadline.count() == 0) return;
+  s.timers.erase({mono_of(s, job.submitted + Micros(job.spec().deadline)), TimerKind::deadline,
+                  job.id});
+}
+
+}  // namespace
+
+Job* find_job(State& s, const JobId& id) {
+  const auto it = s.jobs.find(id);
+  return it == s.jobs.end() ? nullptr : it->second.get();
+}
+
+void set_status(State& s, Job& job, JobStatus status) {
+  --s.by_status[static_cast<size_t>(job.status)];
+  job.status = status;
+  ++s.by_status[static_cast<size_t>(status)];
+}
+
+void put_state(State& s, const Job& job) {
+  PutState record;
+  record.id = job.id;
+  record.status = job.status;
+  record.attempt = job.attempt;
+  record.nonce = job.nonce;
+  record.worker = job.last_worker;
+  record.failures = job.failures;
+  record.losses = job.losses;
+  record.cancel_requested = job.cancel_requested;
+  record.not_before = job.not_before;
+  record.assigned = job.assigned;
+  s.effects.records.emplace_back(std::move(record));
+}
+
+void notify_status(State& s, Job& job) {
+  if (!job.extra || job.extra->event_watchers.empty()) return;
+  JobEvent event;
+  event.kind = EventKind::status;
+  event.name = status_name(job.status);
+  event.at = s.now.wall;
+  for (SessionId watcher : job.extra->event_watchers) {
+    if (s.clients.contains(watcher)) s.outbox.event(watcher, job.id, job.attempt, event);
+  }
+}
+
+MonoTime mono_of(const State& s, WallTime wall) { return s.now.mono + (wall - s.now.wall); }
+
+void set_timer(State& s, MonoTime at, TimerKind kind, const JobId& job) {
+  s.timers.insert({at, kind, job});
+}
+
+void detach_from_worker(State& s, Job& job) {
+  job.nonce = {};
+  job.started = false;
+  job.recalled = false;
+  if (job.worker == nullptr) {
+    s.detached.erase(job.id);
+    return;
+  }
+  Worker& worker = *job.worker;
+  worker.jobs.remove(&job);
+  job.worker = nullptr;
+  update_place(worker);
+}
+
+void requeue(State& s, Job& job) {
+  detach_from_worker(s, job);
+  if (job.cancel_requested) {
+    return end_by_broker(s, job, JobStatus::cancelled, JobErrorKind::cancelled,
+                         "cancelled by request");
+  }
+  ++s.counts.requeued;
+  set_status(s, job, JobStatus::queued);
+  enqueue(s, job);
+  put_state(s, job);
+  notify_status(s, job);
+  if (!job.entry->pinned.is_nil()) {
+    set_timer(s, s.now.mono + 2 * Micros(s.config.lease), TimerKind::pinned_lost, job.id);
+  }
+}
+
+void requeue_later(State& s, Job& job, Millis pause) {
+  detach_from_worker(s, job);
+  ++s.counts.requeued;
+  job.not_before = s.now.wall + Micros(pause);
+  set_status(s, job, JobStatus::waiting);
+  set_timer(s, s.now.mono + Micros(pause), TimerKind::start, job.id);
+  put_state(s, job);
+  notify_status(s, job);
+}
+
+void end_job(State& s, Job& job, Outcome outcome, Payload output) {
+  if (job.status == JobStatus::queued) dequeue(s, job);
+  Worker* const worker = job.worker;
+  PutEnd end;
+  end.id = job.id;
+  end.attempt = job.attempt;
+  end.worker = job.last_worker;
+  end.output = std::move(output);
+  end.finished = s.now.wall;
+  end.started = job.attempt == 0 ? WallTime{} : s.now.wall - outcome.run;
+  end.outcome = std::move(outcome);
+  detach_from_worker(s, job);
+  count_end(worker, end.outcome);
+  set_status(s, job, end.outcome.status);
+  notify_status(s, job);
+  send_result(s, job, end);
+  drop_timers(s, job);
+  if (const auto it = s.clients.find(job.submitter); it != s.clients.end()) {
+    if (it->second.in_flight > 0) --it->second.in_flight;
+  }
+  s.ended[job.id] = {job.body, end.outcome.status, job.attempt};
+  const JobStatus status = end.outcome.status;
+  const JobId parent = job.extra ? job.extra->parent : JobId{};
+  if (job.extra && !job.extra->children.empty()) {
+    s.broadcasts[job.id] = std::move(job.extra->children);
+  }
+  s.effects.records.emplace_back(std::move(end));
+  ++s.counts.ended;
+  --s.counts.unfinished;
+  release(s, job.entry);
+  s.jobs.erase(JobId(job.id));
+  if (!parent.is_nil()) on_child_ended(s, parent, status);
+}
+
+void end_by_broker(State& s, Job& job, JobStatus status, JobErrorKind kind, std::string message) {
+  Outcome outcome;
+  outcome.status = status;
+  JobError error;
+  error.kind = kind;
+  error.message = std::move(message);
+  error.took_effect = job.attempt > 0;
+  outcome.error = std::move(error);
+  end_job(s, job, std::move(outcome), {});
+}
+
+void on_attempt_lost(State& s, Job& job, bool counts, const std::string& reason) {
+  const std::string where = job.last_worker ? job.last_worker->name : "its worker";
+  if (counts) ++job.losses;
+  if (job.losses >= limits::kLossesMax && !job.cancel_requested) {
+    return end_by_broker(s, job, JobStatus::dead_letter, JobErrorKind::worker_lost,
+                         "lost its worker " + std::to_string(job.losses) + " times, last on " +
+                             where + ": " + reason);
+  }
+  requeue(s, job);
+}
+
+void add_event_watcher(Job& job, SessionId session) {
+  auto& list = job.more().event_watchers;
+  if (std::find(list.begin(), list.end(), session) == list.end()) list.push_back(session);
+}
+
+void add_watcher(Job& job, SessionId session, bool events) {
+  if (events) add_event_watcher(job, session);
+  if (job.watcher == session) return;
+  if (job.watcher == SessionId::none) {
+    job.watcher = session;
+    return;
+  }
+  auto& list = job.more().watchers;
+  if (std::find(list.begin(), list.end(), session) == list.end()) list.push_back(session);
+}
+
+}  // namespace zgrid::broker

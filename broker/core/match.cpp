@@ -1,0 +1,260 @@
+// Who runs what: demands are compared with groups of equal workers; within a group the least
+// loaded worker is first. One assignment costs O(log workers).
+#include <algorithm>
+
+#include "broker/core/state.h"
+
+namespace zgrid::broker {
+
+using namespace protocol;
+
+namespace {
+
+std::string signature(const Worker& worker) {
+  // Lengths before texts, so that no two different lists have the same signature.
+  std::string text;
+  const auto add = [&text](const std::string& part) {
+    text += std::to_string(part.size());
+    text += ':';
+    text += part;
+  };
+  add(worker.facts->version);
+  for (const std::string& service : worker.services) add(service);
+  text += '|';
+  for (const auto& [key, value] : worker.tags) {
+    add(key);
+    add(value);
+  }
+  return text;
+}
+
+// "1.4" is demanded of "1.4.2": the program's major.minor.
+bool version_fits(const std::string& version, const std::string& demanded) {
+  if (demanded.empty()) return true;
+  return version.compare(0, demanded.size(), demanded) == 0 &&
+         (version.size() == demanded.size() || version[demanded.size()] == '.');
+}
+
+bool tags_fit(const std::vector<std::pair<std::string, std::string>>& has,
+              const std::vector<std::pair<std::string, std::string>>& wanted) {
+  return std::all_of(wanted.begin(), wanted.end(), [&](const auto& tag) {
+    return std::find(has.begin(), has.end(), tag) != has.end();
+  });
+}
+
+bool offers(const std::vector<std::string>& services, const std::string& service) {
+  return std::binary_search(services.begin(), services.end(), service);
+}
+
+void refresh_groups(State& s, Demand& demand) {
+  if (demand.generation == s.group_generation) return;
+  demand.generation = s.group_generation;
+  demand.groups.clear();
+  for (const auto& [key, group] : s.groups) {
+    if (offers(group->services, demand.key.service) &&
+        version_fits(group->version, demand.key.version) &&
+        tags_fit(group->tags, demand.key.target.tags)) {
+      demand.groups.push_back(group.get());
+    }
+  }
+}
+
+bool is_directed(const Demand::Key& key) {
+  return !key.pinned.is_nil() || key.target.mode == Target::Mode::names;
+}
+
+// The workers that a directed demand names, as far as they are online.
+std::vector<Worker*> named_workers(State& s, const Demand::Key& key) {
+  std::vector<Worker*> workers;
+  if (!key.pinned.is_nil()) {
+    const auto it = s.workers.find(key.pinned);
+    if (it != s.workers.end() && it->second->online) workers.push_back(it->second.get());
+    return workers;
+  }
+  for (const std::string& name : key.target.names) {
+    const auto it = s.online_by_name.find(name);
+    if (it != s.online_by_name.end()) workers.push_back(it->second);
+  }
+  return workers;
+}
+
+Group::Order order_of(const Worker& worker) {
+  const auto load = static_cast<uint32_t>(worker.jobs.size() * 1000 / worker.slots);
+  return {load, worker.last_used, worker.number, const_cast<Worker*>(&worker)};
+}
+
+Worker* find_named(State& s, const Demand::Key& key) {
+  Worker* best = nullptr;
+  for (Worker* worker : named_workers(s, key)) {
+    if (!worker->has_credit() || !can_run(*worker, key)) continue;
+    if (best == nullptr || order_of(*worker) < order_of(*best)) best = worker;
+  }
+  return best;
+}
+
+void assign(State& s, Job& job, Worker& worker) {
+  dequeue(s, job);
+  ++job.attempt;
+  s.entropy.fill(job.nonce.bytes);
+  job.worker = &worker;
+  job.last_worker = worker.facts;
+  job.started = false;
+  job.recalled = false;
+  job.assigned = s.now.wall;
+  set_status(s, job, JobStatus::running);
+  worker.jobs.push_back(&job);
+  worker.last_used = ++s.assignments;
+  update_place(worker);
+  put_state(s, job);
+  // What nobody was promised yet may start before it is on disk; its record is in this commit.
+  const bool overtakes = s.config.overtake && job.accepted_turn == s.turn && job.attempt == 1;
+  Assignment entry;
+  entry.token = {job.id, job.attempt, job.nonce};
+  entry.input = job.input;
+  entry.index = job.index;
+  if (job.extra) entry.trace = job.extra->trace;
+  s.outbox.assign(worker.session, overtakes ? Gate::overtake : Gate::commit, job.entry->spec,
+                  std::move(entry));
+  notify_status(s, job);
+}
+
+// Assigns from one demand at one priority until jobs or candidates run out.
+void assign_from(State& s, Demand& demand, uint8_t priority) {
+  while (Job* job = head_of(demand, priority)) {
+    Worker* worker = find_candidate(s, demand);
+    if (worker == nullptr) return;
+    end_turn_of_run(demand, priority);
+    assign(s, *job, *worker);
+  }
+}
+
+}  // namespace
+
+bool can_run(const Worker& worker, const Demand::Key& key) {
+  if (!worker.takes_work() || !offers(worker.services, key.service)) return false;
+  if (!version_fits(worker.facts->version, key.version)) return false;
+  if (!key.pinned.is_nil()) return worker.facts->id == key.pinned;
+  if (key.target.mode == Target::Mode::names) {
+    const auto& names = key.target.names;
+    return std::find(names.begin(), names.end(), worker.facts->name) != names.end();
+  }
+  return tags_fit(worker.tags, key.target.tags);
+}
+
+void join_group(State& s, Worker& worker) {
+  ZGRID_CHECK(worker.group == nullptr);
+  auto& group = s.groups[signature(worker)];
+  if (!group) {
+    group = std::make_unique<Group>();
+    group->services = worker.services;
+    group->tags = worker.tags;
+    group->version = worker.facts->version;
+    ++s.group_generation;
+  }
+  ++group->workers;
+  worker.group = group.get();
+  update_place(worker);
+}
+
+void leave_group(State& s, Worker& worker) {
+  if (worker.group == nullptr) return;
+  if (worker.place) worker.group->candidates.erase(*worker.place);
+  worker.place.reset();
+  if (--worker.group->workers == 0) {
+    ++s.group_generation;
+    s.groups.erase(signature(worker));
+  }
+  worker.group = nullptr;
+}
+
+void update_place(Worker& worker) {
+  if (worker.group == nullptr) return;
+  auto& candidates = worker.group->candidates;
+  const bool is_candidate = worker.takes_work() && worker.has_credit();
+  if (!is_candidate) {
+    if (worker.place) candidates.erase(*worker.place);
+    worker.place.reset();
+    return;
+  }
+  const Group::Order place = order_of(worker);
+  if (!worker.place) {
+    candidates.insert(place);
+  } else if (*worker.place < place || place < *worker.place) {
+    auto node = candidates.extract(*worker.place);
+    node.value() = place;
+    candidates.insert(std::move(node));
+  }
+  worker.place = place;
+}
+
+Worker* find_candidate(State& s, Demand& demand) {
+  if (is_directed(demand.key)) return find_named(s, demand.key);
+  refresh_groups(s, demand);
+  const Group::Order* best = nullptr;
+  for (const Group* group : demand.groups) {
+    if (group->candidates.empty()) continue;
+    const Group::Order& first = *group->candidates.begin();
+    if (best == nullptr || first < *best) best = &first;
+  }
+  return best ? best->worker : nullptr;
+}
+
+std::vector<Worker*> offering(State& s, const Demand& demand) {
+  std::vector<Worker*> found;
+  for (const auto& [id, worker] : s.workers) {
+    if (can_run(*worker, demand.key)) found.push_back(worker.get());
+  }
+  std::sort(found.begin(), found.end(),
+            [](const Worker* a, const Worker* b) { return a->number < b->number; });
+  return found;
+}
+
+bool anyone_offers(State& s, Demand& demand) {
+  if (is_directed(demand.key)) {
+    const auto workers = named_workers(s, demand.key);
+    return std::any_of(workers.begin(), workers.end(),
+                       [&](const Worker* w) { return can_run(*w, demand.key); });
+  }
+  refresh_groups(s, demand);
+  return std::any_of(demand.groups.begin(), demand.groups.end(),
+                     [](const Group* g) { return g->workers > 0; });
+}
+
+void assign_all(State& s) {
+  for (int priority = limits::kPriorityMax; priority >= 0 && !s.ready.empty(); --priority) {
+    Demand* next = nullptr;
+    for (Demand* demand = s.ready.front(); demand != nullptr; demand = next) {
+      next = ReadyDemands::next(demand);  // an assignment may empty the demand and unlink it
+      assign_from(s, *demand, static_cast<uint8_t>(priority));
+    }
+  }
+}
+
+void recall_excess(State& s) {
+  // Work that waits behind a long job is taken back when somebody else has nothing to do.
+  if (s.now.mono < s.next_recall || s.counts.queued > 0) return;
+  s.next_recall = s.now.mono + Micros(limits::kTick);
+  size_t idle = 0;
+  for (const auto& [id, worker] : s.workers) {
+    if (worker->takes_work() && worker->jobs.empty()) idle += worker->slots;
+  }
+  if (idle == 0) return;
+  for (const auto& [id, worker] : s.workers) {
+    if (!worker->online || worker->jobs.size() <= worker->slots) continue;
+    size_t excess = worker->jobs.size() - worker->slots;
+    for (Job* job = worker->jobs.back(); job != nullptr && excess > 0 && idle > 0; --excess) {
+      const bool waited = s.now.wall - job->assigned > Micros(limits::kRecallAfter);
+      if (waited && !job->recalled && !job->started) {
+        Worker* other = find_candidate(s, *job->entry->demand);
+        if (other != nullptr && other != worker.get() && other->jobs.empty()) {
+          job->recalled = true;
+          --idle;
+          s.outbox.recall(worker->session, {job->id, job->attempt, job->nonce});
+        }
+      }
+      job = JobsInHand::previous(job);
+    }
+  }
+}
+
+}  // namespace zgrid::broker

@@ -1,0 +1,209 @@
+// READY, HEARTBEAT, DISCONNECT, and a worker that is lost.
+#include <algorithm>
+
+#include "broker/core/state.h"
+#include "protocol/base/units.h"
+
+namespace zgrid::broker {
+
+using namespace protocol;
+
+namespace {
+
+Worker& worker_of(State& s, const WorkerId& id) {
+  auto& worker = s.workers[id];
+  if (!worker) {
+    worker = std::make_unique<Worker>();
+    worker->number = s.next_worker_number++;
+    worker->drained = s.drained.contains(id);
+  }
+  return *worker;
+}
+
+void refuse(State& s, SessionId session, Errc code, std::string message, std::string hint) {
+  Refused refused;
+  refused.error = Error{code, std::move(message), std::move(hint), Effect::none, 0};
+  s.outbox.send(session, Gate::free, std::move(refused));
+}
+
+bool check_ready(State& s, SessionId session, const Ready& m) {
+  const std::string& name = m.facts.name;
+  if (m.version_min > kVersion || m.version_max < kVersionMin) {
+    refuse(s, session, Errc::envelope_version,
+           "worker '" + name + "' speaks protocol versions " + std::to_string(m.version_min) +
+               " to " + std::to_string(m.version_max) + ", this broker " +
+               std::to_string(kVersionMin) + " to " + std::to_string(kVersion),
+           "install the same release on both machines");
+    return false;
+  }
+  if (!is_name(name) || m.facts.id.is_nil()) {
+    refuse(s, session, Errc::config, "'" + name + "' is no name for a worker",
+           "use 1 to 63 of A-Z a-z 0-9 . _ -");
+    return false;
+  }
+  const auto taken = s.online_by_name.find(name);
+  if (taken != s.online_by_name.end() && taken->second->facts->id != m.facts.id) {
+    refuse(s, session, Errc::name_taken,
+           "another live worker is called '" + name + "', on host " + taken->second->facts->host,
+           "give this one another --name");
+    return false;
+  }
+  return true;
+}
+
+template <class T>
+void sort_unique(std::vector<T>& list) {
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+}
+
+// What the worker says it holds, against what we believe it holds.
+std::vector<Token> reconcile(State& s, Worker& worker, const Ready& m, bool same_boot) {
+  std::vector<Token> discard;
+  std::set<JobId> held;
+  for (const InHand& item : m.in_hand) {
+    Job* job = find_job(s, item.token.job);
+    const bool is_current = job != nullptr && job->status == JobStatus::running &&
+                            job->attempt == item.token.attempt && job->nonce == item.token.nonce &&
+                            (job->worker == nullptr || job->worker == &worker);
+    if (!is_current) {
+      // A finished one comes as a Final, which is answered as stale or duplicate.
+      if (item.state != InHand::State::finished) discard.push_back(item.token);
+      continue;
+    }
+    held.insert(job->id);
+    if (job->worker == nullptr) {  // we were restarted: the worker keeps what it runs
+      s.detached.erase(job->id);
+      job->worker = &worker;
+      worker.jobs.push_back(job);
+    }
+    if (item.state != InHand::State::queued) job->started = true;
+    if (job->cancel_requested) {
+      s.outbox.abort(worker.session, item.token, Abort::Reason::cancelled);
+    }
+  }
+  // What it does not hold never reached it, or died with its last process.
+  std::vector<Job*> missing;
+  for (Job* job = worker.jobs.front(); job != nullptr; job = JobsInHand::next(job)) {
+    if (!held.contains(job->id)) missing.push_back(job);
+  }
+  size_t position = 0;
+  for (Job* job : missing) {
+    const bool counts = !same_boot && (job->started || position < worker.slots);
+    ++position;
+    on_attempt_lost(s, *job, counts, "the worker was restarted");
+  }
+  return discard;
+}
+
+void forgive_losses(State& s, Worker& worker) {
+  if (s.now.mono - worker.lost_at <= Micros(limits::kLossForgiven)) {
+    for (const JobId& id : worker.lost_jobs) {
+      Job* job = find_job(s, id);
+      if (job == nullptr || job->losses == 0) continue;
+      --job->losses;
+      put_state(s, *job);
+    }
+  }
+  worker.lost_jobs.clear();
+}
+
+void go_offline(State& s, Worker& worker) {
+  leave_group(s, worker);
+  worker.online = false;
+  s.worker_of_session.erase(worker.session);
+  worker.session = SessionId::none;
+  const auto name = s.online_by_name.find(worker.facts->name);
+  if (name != s.online_by_name.end() && name->second == &worker) s.online_by_name.erase(name);
+}
+
+}  // namespace
+
+void on_ready(State& s, SessionId session, Ready&& m) {
+  if (!check_ready(s, session, m)) return;
+  Worker& worker = worker_of(s, m.facts.id);
+  const bool same_boot = worker.boot == m.boot;
+  if (worker.online) go_offline(s, worker);  // its old connection
+  if (!same_boot) {
+    worker.lost_jobs.clear();
+    worker.done = worker.failed = 0;
+    worker.usage = {};
+  }
+  worker.boot = m.boot;
+  if (!worker.facts || !(*worker.facts == m.facts)) {
+    worker.facts = std::make_shared<const WorkerFacts>(std::move(m.facts));
+  }
+  worker.session = session;
+  worker.online = true;
+  worker.draining = m.draining;
+  worker.slots = std::clamp(m.slots, 1u, limits::kSlotsMax);
+  worker.window = std::clamp(m.window, worker.slots, std::max(worker.slots, limits::kWindowMax));
+  worker.tags = std::move(m.tags);
+  worker.services = std::move(m.services);
+  sort_unique(worker.tags);
+  sort_unique(worker.services);
+  worker.last_seen = s.now.mono;
+  worker.lease_until = s.now.mono + Micros(s.config.lease);
+  s.worker_of_session[session] = &worker;
+  s.online_by_name[worker.facts->name] = &worker;
+  if (same_boot) forgive_losses(s, worker);
+
+  Welcome welcome;
+  welcome.program_version = s.config.program_version;
+  welcome.broker_name = s.config.broker_name;
+  welcome.store = s.config.store.id;
+  welcome.epoch = s.config.store.epoch;
+  welcome.heartbeat = s.config.heartbeat;
+  welcome.lease = s.config.lease;
+  welcome.now = s.now.wall;
+  welcome.durable = s.config.store.durable;
+  welcome.discard = reconcile(s, worker, m, same_boot);
+  // Not gated: an assignment that overtakes its commit must find the worker welcomed.
+  s.outbox.send(session, Gate::free, std::move(welcome));
+  join_group(s, worker);
+}
+
+void on_heartbeat(State& s, Worker& worker, Heartbeat&& m) {
+  worker.load_permille = m.load_permille;
+  worker.draining = m.draining;
+  if (m.window != 0) {
+    worker.window = std::clamp(m.window, worker.slots, std::max(worker.slots, limits::kWindowMax));
+  }
+  if (!m.services.empty()) {
+    sort_unique(m.services);
+    if (m.services != worker.services) {
+      leave_group(s, worker);
+      worker.services = std::move(m.services);
+      join_group(s, worker);
+    }
+  }
+  for (const InHand& item : m.in_hand) {
+    Job* job = find_job(s, item.token.job);
+    if (job != nullptr && job->worker == &worker && job->nonce == item.token.nonce &&
+        item.state == InHand::State::running) {
+      job->started = true;
+    }
+  }
+  update_place(worker);
+}
+
+void on_disconnect(State& s, Worker& worker) {
+  // It ends in good order: what it still holds it hands back, and nobody's budget is spent.
+  go_offline(s, worker);
+  while (Job* job = worker.jobs.front()) on_attempt_lost(s, *job, false, "the worker stopped");
+}
+
+void on_worker_lost(State& s, Worker& worker, const std::string& reason) {
+  go_offline(s, worker);
+  worker.lost_at = s.now.mono;
+  size_t position = 0;
+  while (Job* job = worker.jobs.front()) {
+    // It runs what it was given first; what waited behind that had no part in its death.
+    const bool counts = job->started || position < worker.slots;
+    ++position;
+    if (counts) worker.lost_jobs.push_back(job->id);
+    on_attempt_lost(s, *job, counts, reason);
+  }
+}
+
+}  // namespace zgrid::broker

@@ -1,0 +1,130 @@
+// Everything that happens because time passes: leases end here, deadlines and delays fire here,
+// and heartbeats go out together, so that an idle broker wakes seldom.
+#include "broker/core/state.h"
+
+namespace zgrid::broker {
+
+using namespace protocol;
+
+namespace {
+
+void on_deadline(State& s, Job& job) {
+  const std::string message = "its deadline passed";
+  job.deadline_passed = true;
+  if (job.extra && !job.extra->children.empty()) {
+    const std::vector<JobId> children = job.extra->children;
+    for (const JobId& id : children) {
+      if (Job* child = find_job(s, id)) on_deadline(s, *child);
+    }
+    return;
+  }
+  if (job.status != JobStatus::running) {
+    return end_by_broker(s, job, JobStatus::timed_out, JobErrorKind::timeout,
+                         message + " before it could run");
+  }
+  if (job.worker == nullptr || !job.worker->online) {
+    return end_by_broker(s, job, JobStatus::timed_out, JobErrorKind::timeout, message);
+  }
+  // The worker ends it and answers with a Final, so that its usage is not lost.
+  s.outbox.abort(job.worker->session, {job.id, job.attempt, job.nonce}, Abort::Reason::deadline);
+}
+
+void on_start(State& s, Job& job) {
+  if (job.status != JobStatus::waiting) return;
+  set_status(s, job, JobStatus::queued);
+  enqueue(s, job);
+  notify_status(s, job);
+}
+
+void on_pinned_lost(State& s, Job& job) {
+  if (job.status != JobStatus::queued) return;
+  const auto it = s.workers.find(job.entry->pinned);
+  if (it != s.workers.end() && it->second->online) return;
+  const std::string name = job.last_worker ? job.last_worker->name : "its worker";
+  end_by_broker(s, job, JobStatus::failed, JobErrorKind::worker_lost,
+                name + " went away and did not come back");
+}
+
+// The grace after a restart is over: what no worker came back with runs again.
+void on_grace(State& s, Job& job) {
+  if (!s.detached.contains(job.id)) return;
+  // Nobody knows whether it had started, so it costs the job nothing.
+  on_attempt_lost(s, job, false, "it did not come back after the broker's restart");
+}
+
+void fire(State& s, TimerKind kind, Job& job) {
+  switch (kind) {
+    case TimerKind::start: return on_start(s, job);
+    case TimerKind::deadline: return on_deadline(s, job);
+    case TimerKind::pinned_lost: return on_pinned_lost(s, job);
+    case TimerKind::grace: return on_grace(s, job);
+  }
+}
+
+}  // namespace
+
+void fire_timers(State& s) {
+  while (!s.timers.empty() && s.timers.begin()->at <= s.now.mono) {
+    const Timer timer = *s.timers.begin();
+    s.timers.erase(s.timers.begin());
+    if (Job* job = find_job(s, timer.job)) fire(s, timer.kind, *job);
+  }
+}
+
+void expire_leases(State& s) {
+  for (const auto& [id, worker] : s.workers) {
+    if (worker->online && worker->lease_until < s.now.mono) {
+      on_worker_lost(s, *worker, "no heartbeat for " +
+                                     std::to_string(s.config.lease.count()) + " ms");
+    }
+  }
+  std::erase_if(s.clients, [&](const auto& client) {
+    return s.now.mono - client.second.last_seen > Micros(s.config.client_lease);
+  });
+}
+
+void send_heartbeats(State& s) {
+  if (s.now.mono < s.next_beat) return;
+  s.next_beat = s.now.mono + Micros(s.config.heartbeat);
+  for (const auto& [id, worker] : s.workers) {
+    if (worker->online) s.outbox.send(worker->session, Gate::free, Heartbeat{});
+  }
+}
+
+void finish_restore(State& s) {
+  const MonoTime grace = s.now.mono + 2 * Micros(s.config.lease);
+  // By id, not by hash: the order of what follows must not depend on a table's layout.
+  std::set<JobId> unfinished;
+  for (const auto& [id, job] : s.jobs) unfinished.insert(id);
+  for (const JobId& id : unfinished) {
+    Job* job = find_job(s, id);
+    if (job == nullptr) continue;
+    const JobSpec& spec = job->spec();
+    if (spec.deadline.count() > 0) {
+      set_timer(s, mono_of(s, job->submitted + Micros(spec.deadline)), TimerKind::deadline, id);
+    }
+    if (job->status == JobStatus::waiting) {
+      set_timer(s, mono_of(s, job->not_before), TimerKind::start, id);
+    }
+    if (s.detached.contains(id)) set_timer(s, grace, TimerKind::grace, id);
+    if (job->status == JobStatus::queued && !job->entry->pinned.is_nil()) {
+      set_timer(s, grace, TimerKind::pinned_lost, id);
+    }
+    if (!job->extra || job->extra->children.empty()) continue;
+    job->extra->children_left = 0;
+    for (const JobId& child : job->extra->children) {
+      if (s.jobs.contains(child)) {
+        ++job->extra->children_left;
+      } else if (const auto it = s.ended.find(child); it != s.ended.end()) {
+        if (it->second.status != JobStatus::succeeded) job->extra->worst_child = it->second.status;
+      }
+    }
+    if (job->extra->children_left == 0) {  // the crash came between the last child and it
+      Outcome outcome;
+      outcome.status = job->extra->worst_child;
+      end_job(s, *job, std::move(outcome), {});
+    }
+  }
+}
+
+}  // namespace zgrid::broker
