@@ -8,6 +8,7 @@
 
 #include "conf/settings.h"
 #include "protocol/keys.h"
+#include "protocol/log/log.h"
 
 namespace zgrid::broker {
 
@@ -17,6 +18,7 @@ struct RunOptions {
   std::string store;               // "memory" or the path of the database
   std::string program_version;
   std::string host;                // this host's name
+  Log* log = nullptr;              // outlives the call
   int stop_fd = -1;                // an eventfd or pipe: readable = stop in good order
   // Called once, when clients can connect: the endpoints that are really bound.
   std::function<void(const std::vector<std::string>& endpoints)> on_ready;

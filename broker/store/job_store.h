@@ -108,7 +108,9 @@ enum class Commit : uint8_t {
 };
 struct CommitResult {
   Commit outcome = Commit::durable;
-  std::string reason;  // empty when durable
+  std::string reason;  // empty when durable, unless low_space
+  // Durable, but written into the store's reserve: accept nothing new until this is false again.
+  bool low_space = false;
 };
 
 struct JobFilter {
@@ -126,6 +128,11 @@ class JobStore {
   // Makes every record durable, or none. Blocks until the disk has them, typically 0.2–10 ms.
   // After `fatal` only destruction is allowed.
   [[nodiscard]] virtual CommitResult commit(std::span<const Record> records) = 0;
+
+  // Housekeeping that need not delay an answer: call it once a commit has been reported, and twice
+  // a second while low_space is set. Up to some 10 ms. `durable`: all is well, or low_space says
+  // that the disk is still full. `fatal`: as for commit().
+  [[nodiscard]] virtual CommitResult tend() { return {}; }
 
   // For recovery, once after opening, in order of seq: every unfinished job, whole, and of each
   // ended one what must be remembered. Errc::corrupt names the first row that fails its checksum.
