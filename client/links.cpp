@@ -23,7 +23,7 @@ Keys client_keys(const protocol::Root& root) {
           protocol::curve_keys(root, protocol::Role::broker).public_key};
 }
 
-Links::Links(Options options, MonoTime now) : options_(std::move(options)), since_(now) {
+Links::Links(Options options, MonoTime now) : options_(std::move(options)), since_(now), now_(now) {
   ZGRID_CHECK(!options_.keys.empty());
   hello_ = protocol::encode(options_.hello);
   add_all();
@@ -64,6 +64,7 @@ void Links::add(const std::string& endpoint, bool named) {
 }
 
 void Links::turn(MonoTime now) {
+  now_ = now;
   if (state_ == State::failed) return;
   if (state_ != State::up && options_.finder) {
     options_.finder->turn(now);
@@ -130,6 +131,10 @@ bool Links::receive(protocol::Message& into, bool pinned) {
         continue;
       }
       if (link != active_) continue;
+      if (std::holds_alternative<protocol::Disconnect>(*message)) {
+        on_goodbye(*link);
+        continue;
+      }
       into = std::move(*message);
       return true;
     }
@@ -169,6 +174,15 @@ void Links::on_refused(Link& link, const Error& error) {
   link.refusal = error;
   link.dead = true;
   if (state_ == State::up || links_.size() == 1) fail_with(error);
+}
+
+// The broker does not know us (it restarted, or we were silent for too long) or stops. Introduce
+// ourselves again; if it stops, the next link does that once more.
+void Links::on_goodbye(Link& link) {
+  if (state_ != State::up) return;
+  state_ = State::lost;
+  since_ = now_;
+  link.dealer->send(hello_);
 }
 
 bool Links::send(const protocol::Frames& frames) {

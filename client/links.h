@@ -90,6 +90,7 @@ class Links {
   void on_link_down(Link& link, MonoTime now);
   void on_welcome(Link& link, protocol::Welcome welcome, bool pinned);
   void on_refused(Link& link, const Error& error);
+  void on_goodbye(Link& link);
   void give_up_if_due(MonoTime now);
   Error connect_error() const;
   std::string tried() const;
@@ -99,6 +100,7 @@ class Links {
   protocol::Frames hello_;
   State state_ = State::connecting;
   MonoTime since_;  // of connecting or lost
+  MonoTime now_;    // of the latest turn
   std::vector<std::shared_ptr<Link>> links_;
   std::shared_ptr<Link> active_;
   std::shared_ptr<protocol::Dealer> waker_;  // guarded by waker_mutex_: whom wake() wakes
