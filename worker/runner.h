@@ -6,6 +6,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,6 +43,10 @@ class Runner {
     std::vector<std::string> workflows;  // files or folders
     std::vector<conf::ProviderSettings> providers;
     std::map<std::string, std::string> environment;  // of this process: what steps may inherit
+    // True if this program starts no other children. Then it becomes a subreaper, so that
+    // descendants of a step that left its group are found and killed. False in a program that
+    // embeds a worker and has children of its own.
+    bool sole_parent = true;
   };
   struct Callbacks {
     std::function<void(const Token&, JobEvent)> on_event;

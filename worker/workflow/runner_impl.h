@@ -1,0 +1,90 @@
+// The Runner: what stands between the worker's loop, the engines and the processes.
+//
+// runner.cpp       what the worker's loop calls
+// runner_start.cpp how a step becomes a process
+// runner_end.cpp   what its output and its end mean
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/executors/processes.h"
+#include "worker/executors/providers.h"
+#include "worker/runner.h"
+#include "worker/workflow/definition.h"
+#include "worker/workflow/job_run.h"
+
+namespace zgrid::worker {
+
+class RunnerImpl final : public Runner, private ProcessListener {
+ public:
+  RunnerImpl(Options options, Callbacks callbacks, WorkflowMap workflows, Providers providers);
+  ~RunnerImpl() override;
+  Result<void> begin();
+
+  [[nodiscard]] std::vector<std::string> services() const override;
+  Result<void> reload() override;
+  void start(Attempt attempt, Now now) override;
+  void abort(const Token& token, JobStatus reason, Now now) override;
+  void run(Now now) override;
+  [[nodiscard]] int fd() const override { return processes_->fd(); }
+  [[nodiscard]] MonoTime deadline() const override;
+  [[nodiscard]] std::vector<Activity> activity(Now now) override;
+
+ private:
+  // Why a step could not begin.
+  struct NotStarted {
+    JobErrorKind kind;
+    Error error;
+  };
+
+  // runner.cpp
+  void begin_job(Attempt attempt);
+  bool prepare(JobRun& run);
+  void end_overdue();
+  void stop(JobRun& run, JobStatus reason, std::string message);
+  void hand_over_ended();
+
+  // runner_start.cpp
+  void schedule();
+  bool start_one(JobRun& run);
+  [[nodiscard]] std::optional<Engine::Start> take_startable(JobRun& run);
+  [[nodiscard]] Providers::Choice provider_of(const JobRun& run) const;
+  void start_step(JobRun& run, Engine::Start start);
+  tl::expected<void, NotStarted> start_process(JobRun& run, const Engine::Start& start);
+  Result<std::string> render_input(const JobRun& run, const Engine::Start& start) const;
+  Result<void> make_scratch_of(JobRun& run);
+  [[nodiscard]] std::vector<std::string> environment_of(const JobRun& run,
+                                                        const StepProcess& process) const;
+  [[nodiscard]] std::string inherited(const std::string& name) const;
+
+  // runner_end.cpp
+  void on_stdout(ProcessId id, std::string_view piece) override;
+  void on_stderr_line(ProcessId id, std::string_view line) override;
+  void on_end(ProcessId id, const ProcessEnd& end) override;
+  void on_step_output(JobRun& run, StepProcess& process, Result<std::vector<Event>> events);
+  void on_step_exit(JobRun& run, StepProcess& process, const ProcessEnd& end);
+  void emit(JobRun& run, EventKind kind, std::string name, const std::string& step, Payload data);
+  void fail_step(JobRun& run, const StepProcess& process, JobError error);
+  void look_at_engine(JobRun& run);
+  void begin_end(JobRun& run, Outcome outcome, Payload output);
+  void fail_job(JobRun& run, JobStatus status, JobError error);
+
+  Options options_;
+  Callbacks callbacks_;
+  WorkflowMap workflows_;
+  Providers providers_;
+  WorkflowRef prompt_workflow_;
+  std::unique_ptr<Processes> processes_;
+  std::map<Token, std::unique_ptr<JobRun>> runs_;
+  std::map<ProcessId, JobRun*> owners_;
+  std::deque<Token> ended_;  // to be handed over when nobody is in the middle of anything
+  size_t slots_used_ = 0;
+  bool busy_ = false;  // inside a call of ours: a callback called us
+  Now now_{};          // of the call that is being handled
+};
+
+}  // namespace zgrid::worker

@@ -1,0 +1,178 @@
+// How a step becomes a process.
+#include <filesystem>
+#include <utility>
+
+#include "worker/executors/scratch.h"
+#include "worker/workflow/runner_impl.h"
+
+namespace zgrid::worker {
+namespace {
+
+constexpr const char* kInherited[] = {"PATH", "HOME", "USER", "LANG", "TZ"};
+constexpr const char* kDefaultPath = "/usr/local/bin:/usr/bin:/bin";  // a worker without PATH
+
+std::string scratch_name(const Token& token) {
+  return token.job.str() + "-" + std::to_string(token.attempt) + "-" +
+         token.nonce.str().substr(0, 8);
+}
+
+std::string current_folder() {
+  std::error_code error;
+  return std::filesystem::current_path(error).string();
+}
+
+}  // namespace
+
+// Every job that can go on goes on with one step; further ones run as long as slots are free.
+void RunnerImpl::schedule() {
+  bool started = true;
+  while (started) {
+    started = false;
+    for (const auto& [token, run] : runs_) started = start_one(*run) || started;
+  }
+}
+
+bool RunnerImpl::start_one(JobRun& run) {
+  if (run.ending || run.engine == nullptr) return false;
+  if (!run.processes.empty() && slots_used_ >= options_.slots) return false;
+  std::optional<Engine::Start> start = take_startable(run);
+  if (!start) return false;
+  start_step(run, std::move(*start));
+  return true;
+}
+
+// What is ready, unless it is a prompt whose provider has enough to do: that waits its turn.
+std::optional<Engine::Start> RunnerImpl::take_startable(JobRun& run) {
+  if (!run.waiting.empty() && providers_.may_start(provider_of(run))) {
+    Engine::Start start = std::move(run.waiting.front());
+    run.waiting.pop_front();
+    return start;
+  }
+  while (std::optional<Engine::Start> start = run.engine->next()) {
+    if (!start->step->prompt || providers_.may_start(provider_of(run))) return start;
+    run.waiting.push_back(std::move(*start));
+  }
+  return std::nullopt;
+}
+
+Providers::Choice RunnerImpl::provider_of(const JobRun& run) const {
+  return run.provider ? *run.provider : *providers_.choose("", "");
+}
+
+void RunnerImpl::start_step(JobRun& run, Engine::Start start) {
+  const tl::expected<void, NotStarted> started = start_process(run, start);
+  if (started) return;
+  JobError error;
+  error.kind = started.error().kind;
+  error.message = started.error().error.message;
+  error.retryable = error.kind == JobErrorKind::spawn;
+  error.step = start.step->id;
+  run.engine->on_step_failed(start.run, std::move(error));
+  look_at_engine(run);
+}
+
+tl::expected<void, RunnerImpl::NotStarted> RunnerImpl::start_process(JobRun& run,
+                                                                     const Engine::Start& start) {
+  const auto not_started = [](JobErrorKind kind, Error error) {
+    return tl::unexpected<NotStarted>(NotStarted{kind, std::move(error)});
+  };
+  const Result<std::string> input = render_input(run, start);
+  if (!input) return not_started(JobErrorKind::validation, input.error());
+  if (const Result<void> made = make_scratch_of(run); !made) {
+    return not_started(JobErrorKind::spawn, made.error());
+  }
+  StepProcess process(start.run, *start.step);
+  SpawnRequest request;
+  request.input = *input;
+  std::string folder = run.workflow->folder;
+  if (start.step->prompt) {
+    process.provider = provider_of(run);
+    process.input_bytes = input->size();
+    const Millis limit = providers_.settings(*process.provider).time_limit;
+    if (limit.count() > 0) process.time_limit_at = now_.mono + limit;
+    request.argv = providers_.argv(*process.provider);
+    request.directory = run.scratch;
+    folder = current_folder();
+  } else {
+    request.argv = start.step->run;
+    request.directory = folder;
+  }
+  request.environment = environment_of(run, process);
+  Result<std::string> program = find_program(request.argv[0], inherited("PATH"), folder);
+  if (!program) return not_started(JobErrorKind::spawn, program.error());
+  request.program = std::move(*program);
+  const Result<ProcessId> id = processes_->start(request, "ZGRID_SCRATCH=" + run.scratch, now_);
+  if (!id) return not_started(JobErrorKind::spawn, id.error());
+
+  if (process.provider) providers_.start(*process.provider);
+  slots_used_ -= run.slots();
+  run.processes.emplace(*id, std::move(process));
+  slots_used_ += run.slots();
+  owners_[*id] = &run;
+  run.spawned_any = true;
+  run.last_active = now_.mono;
+  return {};
+}
+
+Result<std::string> RunnerImpl::render_input(const JobRun& run, const Engine::Start& start) const {
+  const StepDefinition& step = *start.step;
+  const std::optional<Template>& text = step.prompt ? step.prompt : step.input;
+  if (!text) return event_line(start.event, start.types);
+  const Json type(start.event.type);
+  Result<std::string> rendered =
+      text->render({{"data", &start.event.data}, {"type", &type}, {"job", &run.job_facts}});
+  if (!rendered) {
+    return fail(Errc::bad_input,
+                "step '" + step.id + "': " + rendered.error().message + " in " + start.event.type);
+  }
+  const std::string& system = run.spec().system;
+  if (step.prompt && !system.empty()) return system + "\n\n" + *rendered;
+  return rendered;
+}
+
+Result<void> RunnerImpl::make_scratch_of(JobRun& run) {
+  if (!run.scratch.empty()) return {};
+  std::error_code error;
+  const std::filesystem::path root = std::filesystem::absolute(options_.scratch_root, error);
+  std::string path = (root / scratch_name(run.token())).string();
+  if (const Result<void> made = make_scratch(path); !made) return fail(made.error());
+  run.scratch = std::move(path);
+  return {};
+}
+
+std::string RunnerImpl::inherited(const std::string& name) const {
+  const auto found = options_.environment.find(name);
+  if (found != options_.environment.end()) return found->second;
+  return name == "PATH" ? kDefaultPath : "";
+}
+
+std::vector<std::string> RunnerImpl::environment_of(const JobRun& run,
+                                                    const StepProcess& process) const {
+  std::map<std::string, std::string> variables;
+  const auto pass = [&](const std::string& name) {
+    const auto found = options_.environment.find(name);
+    if (found != options_.environment.end()) variables[name] = found->second;
+  };
+  for (const char* name : kInherited) pass(name);
+  variables.emplace("PATH", kDefaultPath);
+  variables["TMPDIR"] = run.scratch;
+  if (process.provider) {
+    const std::string& key = providers_.settings(*process.provider).api_key_env;
+    if (!key.empty()) pass(key);
+  }
+  for (const std::string& name : process.step->pass_env) pass(name);
+  for (const auto& [name, value] : process.step->env) variables[name] = value;
+  variables["ZGRID_JOB"] = run.token().job.str();
+  variables["ZGRID_ATTEMPT"] = std::to_string(run.token().attempt);
+  variables["ZGRID_RUN"] = run.spec().run;
+  variables["ZGRID_INDEX"] = std::to_string(run.attempt.index);
+  variables["ZGRID_WORKER"] = options_.worker_name;
+  variables["ZGRID_SCRATCH"] = run.scratch;
+  if (!run.attempt.trace.empty()) variables["TRACEPARENT"] = run.attempt.trace;
+  std::vector<std::string> lines;
+  lines.reserve(variables.size());
+  for (const auto& [name, value] : variables) lines.push_back(name + "=" + value);
+  return lines;
+}
+
+}  // namespace zgrid::worker
