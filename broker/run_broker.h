@@ -22,6 +22,9 @@ struct RunOptions {
   int stop_fd = -1;                // an eventfd or pipe: readable = stop in good order
   // Called once, when clients can connect: the endpoints that are really bound.
   std::function<void(const std::vector<std::string>& endpoints)> on_ready;
+#if ZGRID_TEST_HOOKS
+  bool disable_zap_handler = false;  // everybody must be refused then
+#endif
 };
 
 // Blocks until stop_fd is readable (then nothing) or something fatal happens: Errc::cannot_create

@@ -1,0 +1,267 @@
+#include "broker/loop.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "broker/store_answers.h"
+
+namespace zgrid::broker {
+
+using namespace protocol;
+
+namespace {
+
+constexpr Millis kSweep{10'000};
+// A wait is never longer, so that a clock that jumps cannot stop the loop.
+constexpr Millis kWaitMax{1000};
+// How long a stop waits for the last commit.
+constexpr Millis kStopCommit{5000};
+
+}  // namespace
+
+Loop::Loop(Parts parts)
+    : parts_(std::move(parts)), core_(parts_.config, *parts_.entropy) {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  watch_fds();
+}
+
+Loop::~Loop() {
+  committer_.reset();
+  if (epoll_ >= 0) ::close(epoll_);
+}
+
+Result<void> Loop::recover() {
+  JobStore::Recovered into;
+  into.unfinished = [this](StoredJob&& job) { core_.restore(std::move(job)); };
+  into.ended = [this](EndedJob&& job) { core_.restore(std::move(job)); };
+  into.drain = [this](const PutDrain& drain) { core_.restore(drain); };
+  if (auto result = parts_.store->recover(into); !result) return result;
+  committer_ = std::make_unique<Committer>(std::move(parts_.store), [this] { wake_.signal(); });
+  const Core::Counts counts = core_.counts();
+  if (counts.unfinished > 0) {
+    parts_.log->info("recovered", {{"unfinished", std::to_string(counts.unfinished)},
+                                   {"queued", std::to_string(counts.queued)}});
+  }
+  return {};
+}
+
+Result<void> Loop::run() {
+  now_ = parts_.clock();
+  slept_until_ = now_.mono;
+  while (!stop_requested()) {
+    if (!turn()) {
+      return fail(Errc::io, "the store failed: " + failure_,
+                  "nothing that was acknowledged is lost; check the disk, then start the broker",
+                  Effect::unknown);
+    }
+    wait();
+  }
+  now_ = parts_.clock();
+  ++turn_;
+  handle(core_.shut_down(now_));
+  const MonoTime give_up = now_.mono + Micros(kStopCommit);
+  while (gate_.waiting_for() != 0 && parts_.clock().mono < give_up) {
+    pollfd wake{wake_.fd(), POLLIN, 0};
+    ::poll(&wake, 1, 10);
+    wake_.drain();
+    const Committer::Done done = committer_->poll();
+    if (done.fatal) break;
+    collect(done);
+  }
+  deliver(outgoing_);
+  return {};
+}
+
+bool Loop::turn() {
+  now_ = parts_.clock();
+  notice_gap();
+  wake_.drain();
+  const Committer::Done done = committer_->poll();
+  if (done.fatal) {
+    failure_ = done.reason;
+    return false;
+  }
+  collect(done);
+  ++turn_;
+  core_.begin(now_);
+  if (done.refusing != refusing_) {
+    refusing_ = done.refusing;
+    core_.set_refusing(refusing_);
+    refusing_ ? parts_.log->warn("the store cannot write: submits are refused",
+                                 {{"reason", done.reason}})
+              : parts_.log->info("the store writes again");
+  }
+  drained_ = !receive_batch();
+  handle(core_.finish(drained_));
+  deliver(outgoing_);
+  send_waiting();
+  sweep_silent();
+  if (parts_.announcer) parts_.announcer->turn(now_.mono);
+  return true;
+}
+
+void Loop::notice_gap() {
+  // Stopped by a signal, starved or suspended: silence in that time was ours, not the workers'.
+  const Micros gap = now_.mono - slept_until_;
+  if (gap > Micros(kGap)) core_.extend_leases(gap);
+}
+
+bool Loop::receive_batch() {
+  for (int i = 0; i < kBatch; ++i) {
+    if (!parts_.router->receive(received_)) return false;
+    receive_one(received_);
+  }
+  return true;
+}
+
+void Loop::receive_one(Router::Received& received) {
+  Session& session = sessions_.of(received.routing_id, received.principal, now_.mono);
+  auto message = decode(received.frames);
+  Error error;
+  if (!message) {
+    error = std::move(message.error());
+    ++session.malformed;
+    core_.count_malformed();
+  } else if (const Kind kind = kind_of(*message); may_send(session.principal.role, kind)) {
+    const bool is_goodbye = kind == Kind::disconnect;
+    const SessionId id = session.id;
+    core_.receive(id, session.principal.role, std::move(*message));
+    if (is_goodbye) sessions_.erase(id);
+    return;
+  } else {
+    error.code = Errc::forbidden;
+    error.message = "a " + std::string(role_name(session.principal.role)) + " may not send " +
+                    std::string(message_name(kind));
+    ++session.malformed;
+  }
+  parts_.log->warn("a message was refused", {{"from", session.principal.name},
+                                             {"role", std::string(role_name(session.principal.role))},
+                                             {"reason", error.message}});
+  const bool cut_off = session.malformed >= limits::kMalformedMax;
+  const SessionId id = session.id;
+  send(id, Refused{std::move(error)});
+  if (cut_off) {
+    send(id, Disconnect{"too many messages that are none"});
+    drop(id, "it sent too many messages that are none");
+  }
+}
+
+void Loop::handle(Effects& effects) {
+  const bool has_records = !effects.records.empty();
+  if (has_records) {
+    committer_->commit(turn_, std::move(effects.records));
+    effects.records = {};
+  }
+  gate_.add(turn_, has_records, effects.sends, outgoing_);
+  for (StoreRead& read : effects.reads) run_read(std::move(read));
+}
+
+void Loop::run_read(StoreRead read) {
+  committer_->read([this, read = std::move(read)](JobStore& store) -> std::function<void()> {
+    // On the store's thread; what is returned runs in our turn.
+    return [this, to = read.to, messages = answer_from_store(store, read)]() mutable {
+      for (Message& message : messages) {
+        outgoing_.push_back({to, Gate::commit, std::move(message)});
+      }
+    };
+  });
+}
+
+void Loop::collect(const Committer::Done& done) {
+  gate_.durable(done.durable_up_to, outgoing_);
+  for (const auto& answer : done.ready) answer();
+}
+
+void Loop::deliver(std::vector<Send>& sends) {
+  for (const Send& one : sends) send(one.to, one.message);
+  sends.clear();
+}
+
+void Loop::send(SessionId to, const Message& message) {
+  Session* session = sessions_.find(to);
+  if (session == nullptr) return;  // it went away; what it waited for is in the store
+  Frames frames = encode(message);
+  if (session->waiting.empty()) {
+    switch (parts_.router->send(session->routing_id, frames)) {
+      case Router::Sent::ok: return;
+      case Router::Sent::gone: return drop(to, "its connection is gone");
+      case Router::Sent::full: break;
+    }
+  }
+  for (const Bytes& frame : frames) session->waiting_bytes += frame.size();
+  session->waiting.push_back(std::move(frames));
+  if (session->waiting_bytes > Sessions::kWaitingBytesMax) drop(to, "it does not read");
+}
+
+void Loop::send_waiting() {
+  for (const SessionId id : sessions_.with_waiting()) {
+    Session& session = *sessions_.find(id);
+    while (!session.waiting.empty()) {
+      const Router::Sent sent = parts_.router->send(session.routing_id, session.waiting.front());
+      if (sent == Router::Sent::full) break;
+      if (sent == Router::Sent::gone) {
+        drop(id, "its connection is gone");
+        break;
+      }
+      for (const Bytes& frame : session.waiting.front()) session.waiting_bytes -= frame.size();
+      session.waiting.pop_front();
+    }
+  }
+}
+
+void Loop::drop(SessionId id, const char* reason) {
+  parts_.log->debug("a session ended", {{"reason", reason}});
+  core_.session_lost(id);
+  sessions_.erase(id);
+}
+
+void Loop::sweep_silent() {
+  if (now_.mono < next_sweep_) return;
+  next_sweep_ = now_.mono + Micros(kSweep);
+  for (const SessionId id : sessions_.silent_since(now_.mono - 2 * Micros(limits::kClientLease))) {
+    drop(id, "it said nothing for too long");
+  }
+}
+
+void Loop::watch_fds() {
+  std::vector<int> wanted = {wake_.fd()};
+  if (parts_.stop_fd >= 0) wanted.push_back(parts_.stop_fd);
+  if (parts_.announcer) {
+    for (const int fd : parts_.announcer->fds()) wanted.push_back(fd);
+  }
+  if (wanted == watched_) return;
+  // A descriptor that was closed has left the set by itself, so that an error here is no news.
+  for (const int fd : watched_) epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);
+  for (const int fd : wanted) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = fd;
+    epoll_ctl(epoll_, EPOLL_CTL_ADD, fd, &event);
+  }
+  watched_ = std::move(wanted);
+}
+
+void Loop::wait() {
+  watch_fds();
+  MonoTime until = std::min(core_.next_deadline(), now_.mono + Micros(kWaitMax));
+  if (parts_.announcer) until = std::min(until, parts_.announcer->next_deadline());
+  if (!drained_) until = now_.mono;
+  const MonoTime start = parts_.clock().mono;
+  // A turn that took long (or was stopped in its middle) kept us from hearing, too.
+  if (start - now_.mono > Micros(kGap)) core_.extend_leases(start - now_.mono);
+  const Micros left = std::max(Micros(0), until - start);
+  const auto timeout = std::chrono::ceil<Millis>(left);
+  slept_until_ = start + Micros(timeout);
+  parts_.router->wait(timeout, epoll_);
+}
+
+bool Loop::stop_requested() const {
+  if (parts_.stop_fd < 0) return false;
+  pollfd poll_stop{parts_.stop_fd, POLLIN, 0};
+  return ::poll(&poll_stop, 1, 0) > 0;
+}
+
+}  // namespace zgrid::broker

@@ -1,0 +1,86 @@
+// The broker's loop: the shell around the core.
+//
+// One turn: read a bounded batch, step the core with each message, hand the turn's records to the
+// store as one commit, let go what may go, and let go the rest when the commit is durable.
+// Threads: one, the one that made the sockets.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "broker/announce.h"
+#include "broker/core/core.h"
+#include "broker/core/gate.h"
+#include "broker/sessions.h"
+#include "broker/store/committer.h"
+#include "client/clock.h"
+#include "protocol/log/log.h"
+#include "protocol/transport/event_fd.h"
+#include "protocol/transport/socket.h"
+
+namespace zgrid::broker {
+
+class Loop {
+ public:
+  struct Parts {
+    std::unique_ptr<protocol::Router> router;
+    std::unique_ptr<JobStore> store;
+    std::unique_ptr<Announcer> announcer;  // may be null
+    CoreConfig config;
+    Entropy* entropy = nullptr;
+    client::Clock clock;
+    Log* log = nullptr;
+    int stop_fd = -1;
+  };
+  explicit Loop(Parts parts);
+  ~Loop();
+
+  // Reads the store into the core. Before run().
+  Result<void> recover();
+  // Until stop_fd is readable or the store fails for good (Errc::io).
+  Result<void> run();
+
+ private:
+  // How many messages one turn reads at most.
+  static constexpr int kBatch = 1000;
+  // A loop that was away longer than this did not hear heartbeats that were there.
+  static constexpr Millis kGap{200};
+
+  bool turn();  // false: the store failed for good
+  bool receive_batch();
+  void receive_one(protocol::Router::Received& received);
+  void handle(Effects& effects);
+  void run_read(StoreRead read);
+  void collect(const Committer::Done& done);
+  void deliver(std::vector<Send>& sends);
+  void send(SessionId to, const protocol::Message& message);
+  void send_waiting();
+  void drop(SessionId id, const char* reason);
+  void sweep_silent();
+  void notice_gap();
+  void wait();
+  void watch_fds();
+  bool stop_requested() const;
+
+  Parts parts_;
+  Core core_;
+  CommitGate gate_;
+  Sessions sessions_;
+  protocol::EventFd wake_;
+  int epoll_ = -1;  // wake_, stop_fd and the beacons'
+
+  std::unique_ptr<Committer> committer_;  // after what its callbacks use
+
+  Now now_;
+  MonoTime slept_until_;  // when the last wait was to end at the latest
+  MonoTime next_sweep_;
+  uint64_t turn_ = 0;
+  bool drained_ = true;
+  bool refusing_ = false;
+  std::vector<int> watched_;
+  std::vector<Send> outgoing_;
+  protocol::Router::Received received_;
+  std::string failure_;
+};
+
+}  // namespace zgrid::broker

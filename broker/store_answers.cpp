@@ -1,0 +1,163 @@
+#include "broker/store_answers.h"
+
+#include "protocol/batch.h"
+
+namespace zgrid::broker {
+
+using namespace protocol;
+
+namespace {
+
+JobHead head_of(const StoredJob& job) {
+  const JobSpec& spec = job.accepted.spec->job;
+  return {spec.kind, spec.service, spec.run};
+}
+
+// Collects results into messages of bounded size.
+class ResultWriter {
+ public:
+  void add(StoredJob&& job) {
+    ResultEntry entry;
+    PutEnd& end = *job.ended;
+    entry.job = job.accepted.id;
+    entry.attempt = end.attempt;
+    entry.index = job.accepted.index;
+    entry.outcome = std::move(end.outcome);
+    entry.output = std::move(end.output);
+    entry.submitted = job.accepted.submitted;
+    entry.started = end.started;
+    entry.finished = end.finished;
+    entry.retry_of = job.accepted.retry_of;
+    entry.trace = job.accepted.trace;
+    open(weight(entry));
+    if (end.worker) {
+      entry.worker = static_cast<uint32_t>(message_.workers.size());
+      message_.workers.push_back(end.worker);
+    }
+    entry.head = static_cast<uint32_t>(message_.heads.size());
+    message_.heads.push_back(head_of(job));
+    message_.items.push_back(std::move(entry));
+  }
+  void add_unreadable(const JobId& id, const Error& error) {
+    ResultEntry entry;
+    entry.job = id;
+    entry.outcome.status = JobStatus::failed;
+    JobError why;
+    why.message = "its result cannot be read: " + error.message;
+    entry.outcome.error = std::move(why);
+    open(weight(entry));
+    entry.head = static_cast<uint32_t>(message_.heads.size());
+    message_.heads.emplace_back();
+    message_.items.push_back(std::move(entry));
+  }
+  std::vector<Message> take() {
+    if (!meter_.empty()) messages_.emplace_back(std::move(message_));
+    return std::move(messages_);
+  }
+
+ private:
+  void open(Weight w) {
+    w.header_bytes += 256;  // its own head and worker
+    if (meter_.add(w)) return;
+    messages_.emplace_back(std::move(message_));
+    message_ = {};
+    meter_.reset();
+    meter_.add(w);
+  }
+  std::vector<Message> messages_;
+  Results message_;
+  BatchMeter meter_;
+};
+
+std::vector<Message> results(JobStore& store, const StoreRead& read) {
+  ResultWriter writer;
+  for (const JobId& id : read.jobs) {
+    auto job = store.read(id);
+    if (!job) {
+      writer.add_unreadable(id, job.error());
+    } else if (!job->has_value()) {
+      writer.add_unreadable(id, {Errc::not_found, "the store has forgotten it", {}, {}, 0});
+    } else if ((*job)->ended) {
+      writer.add(std::move(**job));
+    }
+  }
+  return writer.take();
+}
+
+JobSummary summary_of(const StoredJob& job) {
+  JobSummary summary;
+  summary.job = job.accepted.id;
+  summary.head = head_of(job);
+  summary.index = job.accepted.index;
+  summary.status = job.status();
+  summary.attempt = job.ended ? job.ended->attempt : job.state.attempt;
+  const WorkerFactsRef& worker = job.ended ? job.ended->worker : job.state.worker;
+  if (worker) {
+    summary.worker_id = worker->id;
+    summary.worker_name = worker->name;
+  }
+  summary.submitted = job.accepted.submitted;
+  summary.started = job.ended ? job.ended->started : job.state.assigned;
+  if (job.ended) summary.finished = job.ended->finished;
+  return summary;
+}
+
+// Answers of at most so many jobs; all but the last say that there is more.
+std::vector<Message> in_parts(uint64_t request, std::vector<JobSummary> jobs) {
+  std::vector<Message> messages;
+  Answer answer;
+  answer.request = request;
+  for (JobSummary& job : jobs) {
+    if (answer.jobs.size() == limits::kBatchItemsMax) {
+      answer.more = true;
+      messages.emplace_back(std::move(answer));
+      answer = {};
+      answer.request = request;
+    }
+    answer.jobs.push_back(std::move(job));
+  }
+  messages.emplace_back(std::move(answer));
+  return messages;
+}
+
+std::vector<Message> failed(uint64_t request, Error error) {
+  Answer answer;
+  answer.request = request;
+  answer.error = std::move(error);
+  return {Message(std::move(answer))};
+}
+
+std::vector<Message> summaries(JobStore& store, const StoreRead& read) {
+  std::vector<JobSummary> found;
+  for (const JobId& id : read.jobs) {
+    auto job = store.read(id);
+    if (!job) return failed(read.request, std::move(job.error()));
+    if (!job->has_value()) {
+      return failed(read.request, {Errc::not_found, "no job " + id.str(), {}, {}, 0});
+    }
+    found.push_back(summary_of(**job));
+  }
+  return in_parts(read.request, std::move(found));
+}
+
+std::vector<Message> list(JobStore& store, const StoreRead& read) {
+  auto jobs = store.list(read.filter);
+  if (!jobs) return failed(read.request, std::move(jobs.error()));
+  std::vector<JobSummary> found;
+  found.reserve(jobs->size());
+  for (const StoredJob& job : *jobs) found.push_back(summary_of(job));
+  return in_parts(read.request, std::move(found));
+}
+
+}  // namespace
+
+std::vector<Message> answer_from_store(JobStore& store, const StoreRead& read) {
+  switch (read.what) {
+    case StoreRead::What::results: return results(store, read);
+    case StoreRead::What::summaries: return summaries(store, read);
+    case StoreRead::What::list: return list(store, read);
+  }
+  return {};
+}
+
+}  // namespace zgrid::broker
