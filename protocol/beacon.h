@@ -38,7 +38,7 @@ struct Beacon {
 
 // The bytes, numbers big-endian: "ZGR", version (1), type, grid id (8), store (16), boot (16),
 // epoch (8), sequence (8), port (2), nonce (16), length of the name (1), name, and a MAC (32):
-// BLAKE2b, keyed with the beacon key, of all before it. 111 + name bytes.
+// BLAKE2b, keyed with the beacon key, of all before it. 112 + name bytes.
 std::string encode_beacon(const Beacon& beacon, const Key32& key);
 // Nothing for a datagram of another form or size, or whose MAC is not made with `key`.
 std::optional<Beacon> decode_beacon(std::string_view datagram, const Key32& key);
