@@ -5,6 +5,9 @@
 // HEARTBEAT_* (a cut link is noticed in 1.5 s), LINGER (nothing blocks an exit for long),
 // CONNECT_TIMEOUT and RECONNECT_IVL_MAX of 1 s with a random RECONNECT_IVL (back soon after a cut
 // heals, not all at once), IPV6, BACKLOG, high-water marks.
+//
+// libzmq notices that a link lives by whole frames only: one that takes over a second on the wire
+// ends its connection, each time. Send large payloads in frames of 1 MiB or less (9 Mbit/s).
 #pragma once
 
 #include <functional>
