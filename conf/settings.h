@@ -17,27 +17,27 @@
 namespace zgrid::conf {
 
 struct GridSettings {
-  std::string name = "zgrid";             // shown to people
-  std::string secret_file;                // empty: $XDG_CONFIG_HOME/zgrid/secret
-  std::string previous_secret_file;       // during a rotation
-  std::vector<std::string> peers;         // brokers' tcp:// endpoints, tried besides discovery
-  std::vector<std::string> interfaces;    // beacons on these; empty: loopback
-  bool lan = false;                       // beacons (and the broker's port) on every interface
+  std::string name = "zgrid";           // shown to people
+  std::string secret_file;              // empty: $XDG_CONFIG_HOME/zgrid/secret
+  std::string previous_secret_file;     // during a rotation
+  std::vector<std::string> peers;       // brokers' tcp:// endpoints, tried besides discovery
+  std::vector<std::string> interfaces;  // beacons on these; empty: loopback
+  bool lan = false;                     // beacons (and the broker's port) on every interface
   uint16_t beacon_port = 5670;
-  std::string log_level = "info";         // trace debug info warn error off
-  std::string log_format = "text";        // text | json
+  std::string log_level = "info";   // trace debug info warn error off
+  std::string log_format = "text";  // text | json
 };
 
 struct BrokerSettings {
-  std::vector<std::string> bind;          // empty: tcp://127.0.0.1:5670, with lan tcp://*:5670
-  std::string store;                      // empty: $XDG_STATE_HOME/zgrid/broker.db
-  std::string http;                       // empty: off
-  std::string name;                       // empty: the host name
+  std::vector<std::string> bind;  // empty: tcp://127.0.0.1:5670, with lan tcp://*:5670
+  std::string store;              // empty: $XDG_STATE_HOME/zgrid/broker.db
+  std::string http;               // empty: off
+  std::string name;               // empty: the host name
   bool beacon = true;
   int io_threads = 1;
   Millis lease = limits::kLease;
   Millis heartbeat = limits::kHeartbeat;
-  Millis default_time_limit{0};           // of a job that gives none; 0 = none
+  Millis default_time_limit{0};  // of a job that gives none; 0 = none
   uint64_t queue_jobs_max = 10'000'000;
   uint64_t queue_bytes_max = 4ull << 30;  // of inputs that wait
   uint64_t in_flight_max = 1'000'000;     // unfinished jobs of one connection
@@ -45,29 +45,29 @@ struct BrokerSettings {
 
 struct ProviderSettings {
   std::string name;
-  std::string kind;                       // openai | command
+  std::string kind;  // openai | command
   std::string base_url, api_key_env, api_key_file;
-  std::vector<std::string> models;        // the first is the default
-  std::vector<std::string> argv;          // command: the prompt on stdin, the answer on stdout
+  std::vector<std::string> models;  // the first is the default
+  std::vector<std::string> argv;    // command: the prompt on stdin, the answer on stdout
   std::optional<double> price_input, price_output;  // USD per million tokens
   uint32_t concurrency = 1;
   Millis time_limit{0};
 };
 
 struct WorkerSettings {
-  std::string name;                       // empty: the host name
-  uint32_t slots = 0;                     // 0: the number of cores
+  std::string name;    // empty: the host name
+  uint32_t slots = 0;  // 0: the number of cores
   std::map<std::string, std::string> tags;
-  std::vector<std::string> workflows;     // files, or folders of *.toml
-  std::string state_dir;                  // empty: $XDG_STATE_HOME/zgrid/worker-NAME
+  std::vector<std::string> workflows;       // files, or folders of *.toml
+  std::string state_dir;                    // empty: $XDG_STATE_HOME/zgrid/worker-NAME
   uint64_t output_bytes_max = 16ull << 20;  // of one step; more is output_too_large
-  Millis kill_grace{5000};                // between TERM and KILL
+  Millis kill_grace{5000};                  // between TERM and KILL
   std::vector<ProviderSettings> providers;
 };
 
 struct ClientSettings {
   Millis connect_timeout{10'000};
-  Millis reconnect{300'000};              // a connection lost later is retried for so long
+  Millis reconnect{300'000};  // a connection lost later is retried for so long
 };
 
 struct Settings {
@@ -109,7 +109,6 @@ struct SecretSource {
   std::string text;  // of ZGRID_SECRET
   std::string origin;
 };
-SecretSource find_secret(const Environment& env, const Settings& settings,
-                         const std::string& flag);
+SecretSource find_secret(const Environment& env, const Settings& settings, const std::string& flag);
 
 }  // namespace zgrid::conf

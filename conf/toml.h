@@ -35,7 +35,8 @@ Result<Node> parse_toml(std::string_view text, const std::string& name);
 Result<Node> read_toml(const std::string& path);
 
 // The candidate most like `word`, if any is like it: for "did you mean".
-std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& candidates);
+std::optional<std::string> nearest(std::string_view word,
+                                   const std::vector<std::string>& candidates);
 
 // Reads one table. Each getter leaves its target alone when the key is absent; a value of the
 // wrong type or out of range is remembered as an error; finish() also reports keys that no getter
@@ -62,6 +63,8 @@ class TableReader {
   [[nodiscard]] int line() const;
   // An error of the caller's own, at `line` (0 = the table's).
   void error(std::string message, int line = 0);
+  // An error that already names its file and line, such as another reader's.
+  void fail_with(std::string message) { errors_.push_back(std::move(message)); }
   // The first error, if any; Errc::config.
   Result<void> finish();
 
