@@ -1,0 +1,135 @@
+// The thread on which a store works, and group commit.
+//
+// The loop hands over the records of each turn and goes on; while one commit is on its way to the
+// disk further turns queue up, and the next commit takes them all. Reads stand in the same queue,
+// so that they see every turn before them, durably, and none after them.
+//
+// Threads: everything but the constructor's arguments is for one thread, "the loop". The store is
+// used on the committer's own thread only. Errors: see Done.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "broker/store/job_store.h"
+
+namespace zgrid::broker {
+
+class Committer {
+ public:
+  struct Options {
+    // A commit in which more jobs begin than end may wait so long for the results of the others:
+    // a quick job then costs one sync instead of two. Zero: never wait.
+    Micros hold{0};
+    size_t hold_jobs_max = 64;  // larger commits do not wait
+    // One commit takes no further turn when it has so much; a turn is never split.
+    size_t commit_records_max = 8192;
+    size_t commit_bytes_max = 8u << 20;
+    // Between attempts while the store cannot write; doubled from the first to the second.
+    Millis retry_min{100};
+    Millis retry_max{1000};
+    // `unknown` so often in a row is fatal.
+    uint32_t unknown_max = 5;
+    // How often a store that is low on space is asked whether it still is.
+    Millis tend_every{500};
+    // The destructor waits so long for commits that do not succeed.
+    Millis stop_max{5000};
+  };
+
+  // Runs on the store's thread; what it returns is run by the loop, through Done::ready, and may
+  // be empty.
+  using Reader = std::function<std::function<void()>(JobStore&)>;
+
+  struct Done {
+    // All records of this turn and of those before it are durable. 0: none yet.
+    uint64_t durable_up_to = 0;
+    // The store failed for good; nothing that is not yet durable ever will be, and reads that have
+    // not run never will. Stop the process.
+    bool fatal = false;
+    // The store cannot write now, or only into its reserve: accept no new jobs. What was handed
+    // over stays queued and is tried again.
+    bool refusing = false;
+    std::string reason;  // of fatal and refusing
+    // What the readers returned, in order, each once. All turns before a reader are durable.
+    std::vector<std::function<void()>> ready;
+  };
+
+  // `wake` is called on the store's thread when poll() has something new, once until poll() is
+  // called again, and may be until the destructor returns. It must not block, and not call the
+  // committer.
+  Committer(std::unique_ptr<JobStore> store, std::function<void()> wake, Options options);
+  Committer(std::unique_ptr<JobStore> store, std::function<void()> wake)
+      : Committer(std::move(store), std::move(wake), Options{}) {}
+  Committer(const Committer&) = delete;
+  Committer& operator=(const Committer&) = delete;
+  // Commits what is queued, for stop_max at most if that fails; drops reads. Then closes the store.
+  ~Committer();
+
+  // Turns count from 1 and must not go backwards. A turn without records becomes durable when those
+  // before it are.
+  void commit(uint64_t turn, std::vector<Record> records);
+  // Runs when everything handed over before is durable.
+  void read(Reader reader);
+  // Never blocks for long: the lock is never held during I/O.
+  [[nodiscard]] Done poll();
+
+  // Turns and reads not yet taken up, for metrics and admission.
+  [[nodiscard]] size_t queued() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  using Lock = std::unique_lock<std::mutex>;
+
+  struct Turn {
+    uint64_t number = 0;
+    std::vector<Record> records;
+    Reader reader;  // a read if set
+    size_t bytes = 0;
+    size_t begun = 0, ended = 0;  // jobs
+    Clock::time_point since;
+  };
+  struct Batch {
+    uint64_t up_to = 0;
+    std::vector<Record> records;
+  };
+
+  void enqueue(Turn turn);
+  void run();
+  void wait_for_work(Lock& lock);
+  [[nodiscard]] bool may_hold() const;
+  Batch take_batch();
+  void write(const Batch& batch);
+  // False: give up.
+  bool settle(const CommitResult& result, const Batch& batch, uint32_t& unknowns, Millis& pause);
+  void run_reader();
+  void tend();
+  void report(const CommitResult& result);
+  void stop_for_good(std::string reason);
+  void signal(Lock lock);
+
+  const Options options_;
+  const std::unique_ptr<JobStore> store_;
+  const std::function<void()> wake_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Turn> queue_;
+  Done done_;
+  bool signalled_ = false;
+  bool busy_ = false;  // a batch or a read was taken from the queue and is not done
+  bool stopping_ = false;
+  Clock::time_point give_up_at_ = Clock::time_point::max();
+  uint64_t last_turn_ = 0;
+
+  std::thread thread_;  // the last member: it uses all others
+};
+
+}  // namespace zgrid::broker

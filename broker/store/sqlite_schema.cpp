@@ -1,0 +1,144 @@
+#include "broker/store/sqlite_schema.h"
+
+#include <sodium.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "broker/store/store_files.h"
+
+namespace zgrid::broker {
+namespace {
+
+constexpr const char* kTables = R"(
+  CREATE TABLE meta(n INTEGER PRIMARY KEY, data BLOB NOT NULL);
+  CREATE TABLE job(seq INTEGER PRIMARY KEY, id_high INTEGER NOT NULL, id_low INTEGER NOT NULL,
+                   status INTEGER NOT NULL, kind INTEGER NOT NULL, run TEXT,
+                   accepted BLOB NOT NULL, state BLOB, ended BLOB);
+  CREATE INDEX job_id ON job(id_high, id_low);
+  CREATE INDEX job_run ON job(run) WHERE run IS NOT NULL;
+  CREATE INDEX job_bad ON job(status) WHERE status >= 5;
+  CREATE TABLE later(seq INTEGER PRIMARY KEY, status INTEGER NOT NULL, state BLOB, ended BLOB);
+  CREATE INDEX later_bad ON later(status) WHERE status >= 5;
+  CREATE TABLE payload(key INTEGER PRIMARY KEY, data BLOB NOT NULL);
+  CREATE TABLE facts(n INTEGER PRIMARY KEY, data BLOB NOT NULL);
+  CREATE TABLE drain(worker BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+)";
+
+// In this order: the exclusive lock first, so that the WAL's index needs no shared memory.
+// 16 MiB of pages hold the part of the database that is being written.
+constexpr const char* kSettings = R"(
+  PRAGMA locking_mode = EXCLUSIVE;
+  PRAGMA trusted_schema = OFF;
+  PRAGMA cell_size_check = ON;
+  PRAGMA synchronous = FULL;
+  PRAGMA secure_delete = OFF;
+  PRAGMA temp_store = MEMORY;
+  PRAGMA cache_size = -16384;
+)";
+
+Result<void> fill_new_file(const std::string& path) {
+  Result<std::unique_ptr<Database>> opened = Database::open(path);
+  if (!opened) return fail(std::move(opened.error()));
+  Database& db = **opened;
+  const std::string marks = "PRAGMA application_id = " + std::to_string(kApplicationId) +
+                            "; PRAGMA user_version = " + std::to_string(kSchemaVersion) + ";";
+  for (const char* sql : {kSettings, "PRAGMA page_size = 4096", "PRAGMA journal_mode = WAL",
+                          "BEGIN", marks.c_str(), kTables}) {
+    if (Result<void> done = db.execute(sql); !done) return done;
+  }
+  MetaPart meta;
+  randombytes_buf(meta.id.bytes.data(), meta.id.bytes.size());
+  if (Result<void> done = write_meta(db, meta); !done) return done;
+  return db.execute("COMMIT");
+}
+
+Result<void> check_marks(Database& db, const std::string& path) {
+  const Result<std::string> application = db.value("PRAGMA application_id");
+  if (!application) return fail(application.error());
+  if (*application != std::to_string(kApplicationId)) {
+    return fail(Errc::cannot_create, path + " is an SQLite file of another program",
+                "choose another store with --store");
+  }
+  const Result<std::string> version = db.value("PRAGMA user_version");
+  if (!version) return fail(version.error());
+  if (*version != std::to_string(kSchemaVersion)) {
+    return fail(Errc::unsupported,
+                "store " + path + " has layout " + *version + ", this program knows " +
+                    std::to_string(kSchemaVersion),
+                "use the version of zgrid that wrote it, or a newer one");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> create_database(const std::string& path) {
+  const std::string fresh = path + ".new";
+  for (const char* suffix : {"-wal", "-journal"}) std::remove((fresh + suffix).c_str());
+  if (Result<void> made = make_private_file(fresh); !made) return made;
+  if (Result<void> filled = fill_new_file(fresh); !filled) return filled;
+  if (std::rename(fresh.c_str(), path.c_str()) != 0) {
+    return fail(Errc::cannot_create, "cannot create " + path + ": " + std::strerror(errno));
+  }
+  return sync_folder_of(path);
+}
+
+Result<std::unique_ptr<Database>> open_database(const std::string& path) {
+  Result<std::unique_ptr<Database>> opened = Database::open(path);
+  if (!opened) return opened;
+  Database& db = **opened;
+  Result<void> done = db.execute(kSettings);
+  if (done) done = check_marks(db, path);
+  if (done) {
+    const Result<std::string> mode = db.value("PRAGMA journal_mode = WAL");
+    if (!mode) {
+      done = fail(mode.error());
+    } else if (*mode != "wal") {
+      done = fail(Errc::io, "the store cannot use a write-ahead log, only " + *mode);
+    }
+  }
+  if (done) return opened;
+  db.abandon();
+  Error error = std::move(done.error());
+  if (error.message.find(path) == std::string::npos) {
+    error.message = "cannot open store " + path + ": " + error.message;
+  }
+  return fail(std::move(error));
+}
+
+Result<void> check_database(Database& db, const std::string& path) {
+  Result<std::string> verdict = db.value("PRAGMA quick_check(1)");
+  if (!verdict) return fail(std::move(verdict.error()));
+  if (*verdict != "ok") {
+    return fail(Errc::corrupt, "store " + path + " is damaged: " + *verdict,
+                "restore it from a backup, or move it away to begin with an empty one");
+  }
+  return {};
+}
+
+Result<MetaPart> read_meta(Database& db) {
+  Result<Statement> read = db.prepare("SELECT data FROM meta WHERE n = 1");
+  if (!read) return fail(std::move(read.error()));
+  switch (read->step()) {
+    case Step::row:
+      return decode_meta(read->blob(0));
+    case Step::done:
+      return fail(Errc::corrupt, "the store's own row is missing");
+    case Step::failed:
+      break;
+  }
+  return fail(db.fault(), "cannot read the store's own row");
+}
+
+Result<void> write_meta(Database& db, const MetaPart& meta) {
+  Result<Statement> write = db.prepare("INSERT OR REPLACE INTO meta(n, data) VALUES(1, ?1)");
+  if (!write) return fail(std::move(write.error()));
+  const std::string data = encode_meta(meta);
+  write->bind_blob(1, data);
+  if (!write->run()) return fail(db.fault(), "cannot write the store's own row");
+  return {};
+}
+
+}  // namespace zgrid::broker

@@ -1,0 +1,101 @@
+// The embedded store: one SQLite file with a write-ahead log (sqlite_schema.h has its layout).
+//
+// A commit is one transaction and one sync of the log, which was grown beforehand and is written
+// over from its start after each checkpoint. Checkpoints are made by tend(). After the first I/O
+// error the files are not touched any more: SQLite would go on, and later commits would succeed,
+// but after a failed sync nobody knows what the disk has.
+// Threads: one at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "broker/store/facts_table.h"
+#include "broker/store/fold.h"
+#include "broker/store/id_map.h"
+#include "broker/store/job_store.h"
+#include "broker/store/rows.h"
+#include "broker/store/sqlite_db.h"
+#include "broker/store/store_files.h"
+
+namespace zgrid::broker {
+
+class SqliteStore final : public JobStore {
+ public:
+  // A checkpoint is due after this many pages of 4 KiB: a longer one is seen as latency.
+  static constexpr uint32_t kWalPagesDue = 1000;
+  // Made by commit() itself if nobody called tend().
+  static constexpr uint32_t kWalPagesForced = 4 * kWalPagesDue;
+  // The log is this long from the start: what is due, and a commit of large payloads.
+  static constexpr uint64_t kWalBytes = 16u << 20;
+
+  // Makes the file if there is none. Raises the epoch. After an unclean stop it first reads the
+  // whole file, about a second for each GB.
+  static Result<std::unique_ptr<JobStore>> open(const std::string& path);
+  ~SqliteStore() override;
+
+  [[nodiscard]] const StoreInfo& info() const override { return info_; }
+  [[nodiscard]] CommitResult commit(std::span<const Record> records) override;
+  [[nodiscard]] CommitResult tend() override;
+  [[nodiscard]] Result<void> recover(const Recovered& into) override;
+  [[nodiscard]] Result<std::optional<StoredJob>> read(const JobId& id) override;
+  [[nodiscard]] Result<std::vector<StoredJob>> list(const JobFilter& filter) override;
+
+ private:
+  struct Row;  // views of the columns of a row
+  struct Statements {
+    Statement begin, commit, rollback;
+    Statement put_job, put_later, put_payload, put_drain, drop_drain;
+    Statement seq_of, row, payload;
+  };
+  SqliteStore(std::string path, StoreLock lock, std::unique_ptr<Database> db);
+
+  Result<void> prepare();
+  Result<void> begin_epoch();
+
+  CommitResult try_commit();
+  CommitResult failed(const Fault& fault);
+  CommitResult die(const std::string& reason);
+  // False: the database knows why.
+  bool write_all();
+  bool write(const Folded& folded);
+  bool write_accepted(const Folded& folded);
+  bool write_later(const Folded& folded, uint64_t seq);
+  bool write_drain(const PutDrain& drain);
+  bool encode_changes(const Folded& folded, uint64_t seq);
+  bool write_payload(int64_t key, const Payload& payload);
+  void remember(const Folded& folded);
+
+  Result<std::optional<uint64_t>> find_seq(const JobId& id);
+  Result<void> recover_jobs(const Recovered& into);
+  Result<void> recover_drains(const Recovered& into);
+  static Row columns(const Statement& statement);
+  Result<StoredJob> build(const Row& row, bool with_payloads);
+  Result<void> build_end(const Row& row, bool with_payloads, StoredJob& job);
+  Result<Bytes> read_payload(int64_t key, const Outside& outside, uint64_t seq);
+  Error about(const Row& row, Error error) const;
+
+  Result<std::vector<StoredJob>> list_scanning(const JobFilter& filter);
+  Result<std::vector<StoredJob>> list_few(const JobFilter& filter);
+  Result<std::vector<uint64_t>> seqs_of_bad(const JobFilter& filter);
+
+  std::string path_;
+  StoreInfo info_;
+  StoreLock lock_;
+  std::unique_ptr<Database> db_;
+  Statements sql_;
+  FactsTable facts_;
+  SpecCache specs_;
+  Reserve reserve_;
+
+  Fold fold_;
+  std::string accepted_part_, state_part_, ended_part_;  // of the row that is being written
+  // seq * 16 + status of each unfinished job; complete once recover() went through.
+  IdMap unfinished_;
+  bool unfinished_known_ = false;
+  bool low_space_ = false;
+  bool dead_ = false;  // after a fatal error
+};
+
+}  // namespace zgrid::broker

@@ -1,0 +1,358 @@
+#include "broker/store/committer.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "broker/store/memory_store.h"
+#include "tests/contract/store_sample.h"
+
+namespace zgrid::broker {
+namespace {
+
+using namespace sample;  // NOLINT
+using testing::ElementsAre;
+using testing::HasSubstr;
+using std::chrono_literals::operator""h;
+using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
+
+// What a store does next and what it was asked to do, shared between test and store's thread.
+class Script {
+ public:
+  void then(CommitResult result) {
+    const std::lock_guard lock(mutex_);
+    results_.push_back(std::move(result));
+  }
+  // Commits wait until resumed.
+  void pause() {
+    const std::lock_guard lock(mutex_);
+    paused_ = true;
+  }
+  void resume() {
+    {
+      const std::lock_guard lock(mutex_);
+      paused_ = false;
+    }
+    changed_.notify_all();
+  }
+  void set_low_space(bool low) {
+    const std::lock_guard lock(mutex_);
+    low_space_ = low;
+  }
+  void wait_until_in_commit() {
+    std::unique_lock lock(mutex_);
+    ASSERT_TRUE(changed_.wait_for(lock, 10s, [&] { return in_commit_; }));
+  }
+  std::vector<size_t> sizes() {
+    const std::lock_guard lock(mutex_);
+    return sizes_;
+  }
+
+  CommitResult on_commit(size_t records) {
+    std::unique_lock lock(mutex_);
+    sizes_.push_back(records);
+    in_commit_ = true;
+    changed_.notify_all();
+    changed_.wait(lock, [&] { return !paused_; });
+    in_commit_ = false;
+    CommitResult result;
+    if (!results_.empty()) {
+      result = results_.front();
+      results_.pop_front();
+    }
+    result.low_space |= low_space_;
+    return result;
+  }
+  CommitResult on_tend() {
+    const std::lock_guard lock(mutex_);
+    return {Commit::durable, "", low_space_};
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<CommitResult> results_;
+  std::vector<size_t> sizes_;
+  bool paused_ = false, in_commit_ = false, low_space_ = false;
+};
+
+// A memory store that fails as its script says.
+class ScriptedStore final : public JobStore {
+ public:
+  explicit ScriptedStore(Script& script) : script_(script) {}
+  const StoreInfo& info() const override { return memory_.info(); }
+  CommitResult commit(std::span<const Record> records) override {
+    CommitResult result = script_.on_commit(records.size());
+    if (result.outcome == Commit::durable) {
+      EXPECT_EQ(memory_.commit(records).outcome, Commit::durable);
+    }
+    return result;
+  }
+  CommitResult tend() override { return script_.on_tend(); }
+  Result<void> recover(const Recovered& into) override { return memory_.recover(into); }
+  Result<std::optional<StoredJob>> read(const JobId& id) override { return memory_.read(id); }
+  Result<std::vector<StoredJob>> list(const JobFilter& filter) override {
+    return memory_.list(filter);
+  }
+
+ private:
+  Script& script_;
+  MemoryStore memory_;
+};
+
+class CommitterTest : public testing::Test {
+ protected:
+  CommitterTest() { options_.retry_min = 1ms; }
+
+  void start() {
+    committer_ = std::make_unique<Committer>(
+        std::make_unique<ScriptedStore>(script_),
+        [this] {
+          const std::lock_guard lock(mutex_);
+          ++wakes_;
+          woken_.notify_all();
+        },
+        options_);
+  }
+  // Polls as a loop would, until something is so.
+  void until(const std::function<bool()>& condition) {
+    const auto end = std::chrono::steady_clock::now() + 20s;
+    while (std::chrono::steady_clock::now() < end) {
+      int seen = 0;
+      {
+        const std::lock_guard lock(mutex_);
+        seen = wakes_;
+      }
+      last_ = committer_->poll();
+      for (const auto& then : last_.ready) then();
+      if (condition()) return;
+      std::unique_lock lock(mutex_);
+      woken_.wait_for(lock, 5s, [&] { return wakes_ != seen; });
+    }
+    FAIL() << "it did not happen: durable up to " << last_.durable_up_to << " " << last_.reason;
+  }
+  void until_durable(uint64_t turn) {
+    until([&] { return last_.durable_up_to >= turn; });
+  }
+
+  Script script_;
+  Committer::Options options_;
+  std::mutex mutex_;
+  std::condition_variable woken_;
+  int wakes_ = 0;
+  Committer::Done last_;
+  std::unique_ptr<Committer> committer_;
+};
+
+TEST_F(CommitterTest, CommitsTurnsAndWakesTheLoop) {
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  until_durable(1);
+  committer_->commit(2, batch(put_job(2)));
+  until_durable(2);
+  EXPECT_THAT(script_.sizes(), ElementsAre(1, 1));
+  EXPECT_FALSE(last_.fatal);
+  EXPECT_FALSE(last_.refusing);
+}
+
+TEST_F(CommitterTest, TakesAllTurnsThatQueuedUpWhileACommitRan) {
+  script_.pause();
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  script_.wait_until_in_commit();
+  for (uint64_t turn = 2; turn <= 10; ++turn) {
+    committer_->commit(turn, batch(put_job(turn), put_state(turn, JobStatus::running)));
+  }
+  EXPECT_EQ(committer_->queued(), 9u);
+  EXPECT_EQ(committer_->poll().durable_up_to, 0u);
+  script_.resume();
+  until_durable(10);
+  EXPECT_THAT(script_.sizes(), ElementsAre(1, 18));
+}
+
+TEST_F(CommitterTest, ClosesACommitThatIsLargeEnough) {
+  options_.commit_records_max = 10;
+  script_.pause();
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  script_.wait_until_in_commit();
+  uint64_t seq = 2;
+  for (uint64_t turn = 2; turn <= 4; ++turn) {
+    std::vector<Record> records;
+    for (int i = 0; i < (turn == 4 ? 25 : 5); ++i) records.emplace_back(put_job(seq++));
+    committer_->commit(turn, std::move(records));
+  }
+  script_.resume();
+  until_durable(4);
+  EXPECT_THAT(script_.sizes(), ElementsAre(1, 10, 25));
+}
+
+TEST_F(CommitterTest, ReadsSeeWhatWasBeforeThemAndNothingAfter) {
+  script_.pause();
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  script_.wait_until_in_commit();
+  committer_->commit(2, batch(put_job(2)));
+  std::vector<std::vector<uint64_t>> seen;
+  const auto look = [&] {
+    committer_->read([&seen](JobStore& store) -> std::function<void()> {
+      return [&seen, seqs = listed(store, {})] { seen.push_back(seqs); };
+    });
+  };
+  look();
+  committer_->commit(3, batch(put_job(3)));
+  look();
+  script_.resume();
+  until([&] { return seen.size() == 2; });
+  EXPECT_THAT(seen, ElementsAre(ElementsAre(2, 1), ElementsAre(3, 2, 1)));
+  EXPECT_THAT(script_.sizes(), ElementsAre(1, 1, 1));
+  EXPECT_EQ(last_.durable_up_to, 3u);
+}
+
+TEST_F(CommitterTest, ATurnWithoutRecordsWaitsForThoseBeforeIt) {
+  script_.pause();
+  start();
+  committer_->commit(1, {});
+  EXPECT_EQ(committer_->poll().durable_up_to, 1u);
+  committer_->commit(2, batch(put_job(2)));
+  script_.wait_until_in_commit();
+  committer_->commit(3, {});
+  EXPECT_EQ(committer_->poll().durable_up_to, 1u);
+  script_.resume();
+  until_durable(3);
+  EXPECT_THAT(script_.sizes(), ElementsAre(1));
+}
+
+TEST_F(CommitterTest, TriesTheSameBatchAgainWhenNothingWasWritten) {
+  for (int i = 0; i < 3; ++i) script_.then({Commit::not_written, "disk full"});
+  script_.pause();
+  start();
+  committer_->commit(1, batch(put_job(1), put_end(1)));
+  script_.wait_until_in_commit();
+  committer_->commit(2, batch(put_job(2)));
+  script_.resume();
+  until([&] { return last_.refusing || last_.durable_up_to == 2; });
+  until_durable(2);
+  EXPECT_FALSE(last_.refusing);
+  EXPECT_EQ(last_.reason, "");
+  EXPECT_THAT(script_.sizes(), ElementsAre(2, 2, 2, 2, 1));
+}
+
+TEST_F(CommitterTest, SaysThatItRefusesWhileNothingCanBeWritten) {
+  options_.retry_min = options_.retry_max = 1h;
+  options_.stop_max = 0ms;
+  script_.then({Commit::not_written, "disk full"});
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  until([&] { return last_.refusing; });
+  EXPECT_EQ(last_.reason, "disk full");
+  EXPECT_FALSE(last_.fatal);
+  EXPECT_EQ(last_.durable_up_to, 0u);
+  committer_.reset();  // the pause of an hour is cut short, and the commit tried once more
+  EXPECT_THAT(script_.sizes(), ElementsAre(1, 1));
+}
+
+TEST_F(CommitterTest, AsksAStoreThatIsLowOnSpaceUntilItIsNot) {
+  options_.tend_every = 1ms;
+  script_.set_low_space(true);
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  until([&] { return last_.refusing; });
+  until_durable(1);
+  script_.set_low_space(false);
+  until([&] { return !last_.refusing; });
+  EXPECT_FALSE(last_.fatal);
+}
+
+TEST_F(CommitterTest, TriesAgainAtOnceWhenTheOutcomeIsUnknown) {
+  options_.retry_min = options_.retry_max = 1h;
+  for (int i = 0; i < 4; ++i) script_.then({Commit::unknown, "connection lost"});
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  until_durable(1);
+  EXPECT_EQ(script_.sizes().size(), 5u);
+}
+
+TEST_F(CommitterTest, GivesUpWhenTheOutcomeStaysUnknown) {
+  for (int i = 0; i < 5; ++i) script_.then({Commit::unknown, "connection lost"});
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  until([&] { return last_.fatal; });
+  EXPECT_THAT(last_.reason, HasSubstr("connection lost"));
+  EXPECT_EQ(last_.durable_up_to, 0u);
+}
+
+TEST_F(CommitterTest, DoesNothingMoreAfterAFatalError) {
+  script_.then({Commit::durable, ""});
+  script_.then({Commit::fatal, "fsync failed"});
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  until_durable(1);
+  committer_->commit(2, batch(put_job(2)));
+  until([&] { return last_.fatal; });
+  EXPECT_EQ(last_.reason, "fsync failed");
+  EXPECT_TRUE(last_.refusing);
+  committer_->commit(3, batch(put_job(3)));
+  committer_->commit(4, {});
+  committer_->read([](JobStore&) -> std::function<void()> {
+    ADD_FAILURE() << "a read after the end";
+    return {};
+  });
+  EXPECT_EQ(committer_->poll().durable_up_to, 1u);
+  EXPECT_EQ(committer_->queued(), 0u);
+  committer_.reset();
+  EXPECT_THAT(script_.sizes(), ElementsAre(1, 1));
+}
+
+TEST_F(CommitterTest, CommitsWhatIsQueuedBeforeItEnds) {
+  script_.pause();
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  script_.wait_until_in_commit();
+  committer_->commit(2, batch(put_job(2), put_job(3)));
+  committer_->commit(3, batch(put_job(4)));
+  script_.resume();
+  committer_.reset();
+  EXPECT_THAT(script_.sizes(), ElementsAre(1, 3));
+}
+
+TEST_F(CommitterTest, HoldsASmallCommitForItsResult) {
+  options_.hold = std::chrono::duration_cast<Micros>(1h);
+  start();
+  committer_->commit(1, batch(put_job(1), put_state(1, JobStatus::running)));
+  committer_->commit(2, batch(put_end(1)));
+  until_durable(2);
+  EXPECT_THAT(script_.sizes(), ElementsAre(3));
+  // What only ends jobs has nothing to wait for.
+  committer_->commit(3, batch(put_end(1)));
+  until_durable(3);
+}
+
+TEST_F(CommitterTest, HoldsNothingForLongerThanItMay) {
+  options_.hold = Micros{2000};
+  start();
+  committer_->commit(1, batch(put_job(1)));
+  until_durable(1);
+  EXPECT_THAT(script_.sizes(), ElementsAre(1));
+}
+
+TEST_F(CommitterTest, HoldsNothingThatIsLargeOrThatAReadWaitsFor) {
+  options_.hold = std::chrono::duration_cast<Micros>(1h);
+  options_.hold_jobs_max = 2;
+  start();
+  committer_->commit(1, batch(put_job(1), put_job(2), put_job(3)));
+  until_durable(1);
+  committer_->commit(2, batch(put_job(4)));
+  bool read = false;
+  committer_->read([&](JobStore&) -> std::function<void()> { return [&] { read = true; }; });
+  until([&] { return read; });
+  EXPECT_EQ(last_.durable_up_to, 2u);
+  committer_->commit(3, batch(put_job(5)));
+  committer_.reset();  // the end does not wait either
+  EXPECT_THAT(script_.sizes(), ElementsAre(3, 1, 1));
+}
+
+}  // namespace
+}  // namespace zgrid::broker
