@@ -11,6 +11,8 @@ function(zgrid_library name)
 endfunction()
 
 # zgrid_test(NAME sources… LIBS libs…): one GoogleTest program, run by ctest.
+# Units, simulations and contracts get the label `sanitize`: scripts/test runs them once more under
+# the sanitizers. Others start processes and measure time, which sanitizers distort.
 function(zgrid_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "LIBS;LABELS" ${ARGN})
   add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
@@ -20,7 +22,11 @@ function(zgrid_test name)
     set(arg_TIMEOUT 120)
   endif()
   add_test(NAME ${name} COMMAND ${name})
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+  if(name MATCHES "^(unit|sim|contract)")
+    list(APPEND arg_LABELS sanitize)
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}"
+    ENVIRONMENT "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/tsan.supp")
 endfunction()
 
 # Warnings, include root and sanitizers; third-party headers are system headers.
