@@ -6,11 +6,28 @@
 
 namespace zgrid::broker {
 
+// Of a set of ids and their rows, in whatever order.
+struct SqliteStore::Sum {
+  uint64_t count = 0;
+  uint64_t sum = 0;
+
+  void add(int64_t high, int64_t low, int64_t seq) {
+    // Two rounds of multiplication and folding; it finds accidents.
+    uint64_t mixed = static_cast<uint64_t>(high) * 0x9e3779b97f4a7c15 + static_cast<uint64_t>(low);
+    mixed = (mixed ^ mixed >> 29) * 0xbf58476d1ce4e5b9 + static_cast<uint64_t>(seq);
+    mixed = (mixed ^ mixed >> 32) * 0x94d049bb133111eb;
+    sum += mixed ^ mixed >> 31;
+    ++count;
+  }
+  friend bool operator==(const Sum&, const Sum&) = default;
+};
+
 struct SqliteStore::Row {
   uint64_t seq = 0;
   JobId id;
   JobKind kind{};
   int64_t status = 0;
+  bool changed = false;  // after the commit that accepted it
   std::string_view accepted;
   std::optional<std::string_view> state, ended;
 };
@@ -41,6 +58,7 @@ SqliteStore::Row SqliteStore::columns(const Statement& statement) {
   put_half(row.id, 0, statement.integer(1));
   put_half(row.id, 8, statement.integer(2));
   row.kind = static_cast<JobKind>(statement.integer(3));
+  row.changed = !statement.is_null(8);
   row.status = statement.integer(statement.is_null(8) ? 4 : 8);
   row.accepted = statement.blob(5);
   row.state = either(statement, 9, 6);
@@ -68,9 +86,13 @@ Result<void> SqliteStore::recover(const Recovered& into) {
 Result<void> SqliteStore::recover_jobs(const Recovered& into) {
   Result<Statement> all = db_->prepare((std::string(kSelectRows) + " ORDER BY j.seq").c_str());
   if (!all) return fail(std::move(all.error()));
+  Sum ids;
+  uint64_t changed = 0;
   Step step = all->step();
   for (; step == Step::row; step = all->step()) {
     const Row row = columns(*all);
+    ids.add(all->integer(1), all->integer(2), all->integer(0));
+    if (row.changed) ++changed;
     if (row.ended) {
       Result<EndedJob> ended = decode_ended_job(row.accepted, *row.ended, row.seq);
       if (!ended) return fail(about(row, std::move(ended.error())));
@@ -86,7 +108,38 @@ Result<void> SqliteStore::recover_jobs(const Recovered& into) {
     into.unfinished(std::move(*job));
   }
   if (step == Step::failed) return fail(db_->fault(), "cannot read the jobs of store " + path_);
-  return {};
+  if (Result<void> checked = check_ids(ids); !checked) return checked;
+  return check_changes(changed);
+}
+
+// That each job is found by its id: the index has the same entries as the table, in its order.
+Result<void> SqliteStore::check_ids(const Sum& expected) {
+  Result<Statement> all = db_->prepare(
+      "SELECT id_high, id_low, seq FROM job INDEXED BY job_id ORDER BY id_high, id_low");
+  if (!all) return fail(std::move(all.error()));
+  Sum ids;
+  bool in_order = true;
+  std::pair<int64_t, int64_t> last{INT64_MIN, INT64_MIN};
+  Step step = all->step();
+  for (; step == Step::row; step = all->step()) {
+    const std::pair<int64_t, int64_t> id{all->integer(0), all->integer(1)};
+    in_order = in_order && last <= id;
+    last = id;
+    ids.add(id.first, id.second, all->integer(2));
+  }
+  if (step == Step::failed) return fail(db_->fault(), "cannot read the ids of store " + path_);
+  if (in_order && ids == expected) return {};
+  return fail(Errc::corrupt, "the index of ids in store " + path_ + " is damaged",
+              "restore the store from a backup");
+}
+
+// That each later state or result belongs to a job.
+Result<void> SqliteStore::check_changes(uint64_t expected) {
+  const Result<std::string> count = db_->value("SELECT count(*) FROM later");
+  if (!count) return fail(count.error());
+  if (*count == std::to_string(expected)) return {};
+  return fail(Errc::corrupt, "store " + path_ + " has states or results of no job",
+              "restore the store from a backup");
 }
 
 Result<void> SqliteStore::recover_drains(const Recovered& into) {

@@ -44,8 +44,9 @@ Result<void> fill_new_file(const std::string& path) {
   Database& db = **opened;
   const std::string marks = "PRAGMA application_id = " + std::to_string(kApplicationId) +
                             "; PRAGMA user_version = " + std::to_string(kSchemaVersion) + ";";
-  for (const char* sql : {kSettings, "PRAGMA page_size = 4096", "PRAGMA journal_mode = WAL",
-                          "BEGIN", marks.c_str(), kTables}) {
+  const std::string page_size = "PRAGMA page_size = " + std::to_string(kPageBytes);
+  for (const char* sql : {kSettings, page_size.c_str(), "PRAGMA journal_mode = WAL", "BEGIN",
+                          marks.c_str(), kTables}) {
     if (Result<void> done = db.execute(sql); !done) return done;
   }
   MetaPart meta;
@@ -72,6 +73,22 @@ Result<void> check_marks(Database& db, const std::string& path) {
   return {};
 }
 
+// Compares the layout with that of a new store, as bits of it may have flipped too.
+Result<void> check_layout(Database& db, const std::string& path) {
+  constexpr const char* kLayout =
+      "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema ORDER BY name)";
+  Result<std::unique_ptr<Database>> model = Database::open(":memory:");
+  if (!model) return fail(std::move(model.error()));
+  if (Result<void> made = (*model)->execute(kTables); !made) return made;
+  const Result<std::string> right = (*model)->value(kLayout);
+  if (!right) return fail(right.error());
+  const Result<std::string> ours = db.value(kLayout);
+  if (!ours) return fail(ours.error());
+  if (*ours == *right) return {};
+  return fail(Errc::corrupt, "the description of the tables in store " + path + " is damaged",
+              "restore it from a backup");
+}
+
 }  // namespace
 
 Result<void> create_database(const std::string& path) {
@@ -91,6 +108,7 @@ Result<std::unique_ptr<Database>> open_database(const std::string& path) {
   Database& db = **opened;
   Result<void> done = db.execute(kSettings);
   if (done) done = check_marks(db, path);
+  if (done) done = check_layout(db, path);
   if (done) {
     const Result<std::string> mode = db.value("PRAGMA journal_mode = WAL");
     if (!mode) {

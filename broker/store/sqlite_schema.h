@@ -24,6 +24,8 @@ namespace zgrid::broker {
 
 inline constexpr int32_t kApplicationId = 0x7a677264;  // "zgrd"
 inline constexpr int32_t kSchemaVersion = 1;
+// A commit of one job writes few pages, so they are small. A file is never smaller than one.
+inline constexpr size_t kPageBytes = 4096;
 
 // The columns of a whole row, for SqliteStore::columns().
 inline constexpr const char* kSelectRows =
@@ -36,7 +38,7 @@ Result<void> create_database(const std::string& path);
 // Opens and configures it, and takes SQLite's own lock. Errc::corrupt, Errc::io, Errc::unsupported
 // for a newer one, Errc::cannot_create for another program's file or one that is held.
 Result<std::unique_ptr<Database>> open_database(const std::string& path);
-// Reads every page. Errc::corrupt says what is wrong.
+// Reads every page and what is in it. Errc::corrupt says what is wrong.
 Result<void> check_database(Database& db, const std::string& path);
 
 Result<MetaPart> read_meta(Database& db);

@@ -23,10 +23,12 @@ int64_t half_of(const JobId& id, size_t from) {
 // left of one, and to begin anew would hide the loss.
 Result<void> create_if_missing(const std::string& path) {
   const auto size = file_size(path);
-  if (size && *size > 0) return {};
+  if (size && *size >= kPageBytes) return {};
   if (size) {
-    return fail(Errc::corrupt, "store " + path + " is empty, its contents are lost",
-                "restore it from a backup, or remove it to begin anew");
+    return fail(
+        Errc::corrupt,
+        "store " + path + " was cut to " + std::to_string(*size) + " bytes, its contents are lost",
+        "restore it from a backup, or remove it to begin anew");
   }
   if (file_size(path + "-wal").value_or(0) > 0) {
     return fail(Errc::corrupt,

@@ -44,6 +44,7 @@ class SqliteStore final : public JobStore {
 
  private:
   struct Row;  // views of the columns of a row
+  struct Sum;
   struct Statements {
     Statement begin, commit, rollback;
     Statement put_job, put_later, put_payload, put_drain, drop_drain;
@@ -69,6 +70,8 @@ class SqliteStore final : public JobStore {
 
   Result<std::optional<uint64_t>> find_seq(const JobId& id);
   Result<void> recover_jobs(const Recovered& into);
+  Result<void> check_ids(const Sum& expected);
+  Result<void> check_changes(uint64_t expected);
   Result<void> recover_drains(const Recovered& into);
   static Row columns(const Statement& statement);
   Result<StoredJob> build(const Row& row, bool with_payloads);
