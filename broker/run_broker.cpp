@@ -2,9 +2,11 @@
 
 #include <sodium.h>
 
+#include <algorithm>
 #include <map>
 
 #include "broker/loop.h"
+#include "protocol/base/units.h"
 
 namespace zgrid::broker {
 
@@ -57,6 +59,12 @@ uint16_t port_of(const std::vector<std::string>& endpoints) {
   return 0;
 }
 
+// A beacon carries only what is a name; a host may be called anything.
+std::string beacon_name(std::string name) {
+  std::replace_if(name.begin(), name.end(), [](char c) { return !is_name(std::string(1, c)); }, '-');
+  return name.substr(0, limits::kNameBytesMax);
+}
+
 std::unique_ptr<Announcer> make_announcer(const RunOptions& options, const StoreInfo& store,
                                           uint16_t port) {
   if (!options.settings.broker.beacon || port == 0) return nullptr;
@@ -77,7 +85,7 @@ std::unique_ptr<Announcer> make_announcer(const RunOptions& options, const Store
   randombytes_buf(self.boot.bytes.data(), self.boot.bytes.size());
   self.epoch = store.epoch;
   self.port = port;
-  self.name = options.settings.broker.name;
+  self.name = beacon_name(options.settings.broker.name);
   return std::make_unique<Announcer>(std::move(*socket), std::move(members), std::move(self));
 }
 

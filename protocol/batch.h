@@ -17,7 +17,7 @@ struct Weight {
 inline Weight weight(const Payload& payload) {
   const size_t size = payload.data.size();
   if (size <= limits::kInlinePayloadBytesMax) return {size + 8, 0};
-  return {16, (size + limits::kFrameBytesMax - 1) / limits::kFrameBytesMax};
+  return {16, (size + limits::kChunkBytes - 1) / limits::kChunkBytes};
 }
 inline size_t weight(const Outcome& outcome) {
   if (!outcome.error) return 96 + outcome.event_type.size();
@@ -47,7 +47,7 @@ inline Weight weight(const ResultEntry& e) {
 }
 inline Weight weight(const JobEvent& e) {
   Weight w = weight(e.data);
-  w.header_bytes += 64 + e.name.size() + e.step.size();
+  w.header_bytes += 96 + e.name.size() + e.step.size();
   return w;
 }
 

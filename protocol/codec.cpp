@@ -1,6 +1,7 @@
 // Writing. msgpack-cxx packs the values; the form is described in codec.h.
 #include "protocol/codec.h"
 
+#include <cmath>
 #include <msgpack.hpp>
 
 #include "protocol/base/check.h"
@@ -57,7 +58,11 @@ struct IsOptional<std::optional<T>> : std::true_type {};
 
 template <class T>
 bool is_default(const T& value) {
-  if constexpr (IsOptional<T>::value) {
+  if constexpr (std::is_same_v<T, double>) {
+    return value == 0 || !std::isfinite(value);  // what is no number would be refused
+  } else if constexpr (std::is_same_v<T, std::optional<double>>) {
+    return !value.has_value() || !std::isfinite(*value);
+  } else if constexpr (IsOptional<T>::value) {
     return !value.has_value();
   } else if constexpr (Described<T>) {
     return count_fields(value) == 0;
@@ -110,7 +115,7 @@ struct Writer {
   void write(uint32_t value) { pack.pack_uint64(value); }
   void write(uint64_t value) { pack.pack_uint64(value); }
   void write(int32_t value) { pack.pack_int64(value); }
-  void write(double value) { pack.pack_double(value); }
+  void write(double value) { pack.pack_double(value + 0.0); }  // -0 equals 0: the same bytes
   void write(Millis value) { pack.pack_int64(value.count()); }
   void write(Micros value) { pack.pack_int64(value.count()); }
   void write(WallTime value) { pack.pack_int64(value.us); }
@@ -148,9 +153,8 @@ struct Writer {
     }
     ZGRID_CHECK(data.size() <= limits::kPayloadBytesMax);
     const size_t first = frames.size();
-    for (size_t at = 0; at < data.size(); at += limits::kFrameBytesMax) {
-      frames.push_back(
-          payload.data.slice(at, std::min(limits::kFrameBytesMax, data.size() - at)));
+    for (size_t at = 0; at < data.size(); at += limits::kChunkBytes) {
+      frames.push_back(payload.data.slice(at, std::min(limits::kChunkBytes, data.size() - at)));
     }
     ZGRID_CHECK(frames.size() <= 1 + limits::kPayloadFramesMax);
     pack.pack_uint64(first);

@@ -12,9 +12,13 @@ namespace zgrid::limits {
 inline constexpr size_t kFrameBytesMax = 16u << 20;
 inline constexpr size_t kPayloadBytesMax = 64u << 20;   // one input or output, sent in chunks
 inline constexpr size_t kPayloadFramesMax = 16;         // frames after the header
+// Larger payloads are cut into chunks: a heartbeat cannot pass inside a frame, so that a frame must
+// cross a slow link before the heartbeat's timeout. 16 of them hold the largest payload.
+inline constexpr size_t kChunkBytes = 4u << 20;
 inline constexpr size_t kInlinePayloadBytesMax = 32u << 10;  // larger ones get a frame of their own
 inline constexpr size_t kHeaderBytesTarget = 1u << 20;  // a batch is closed when its header is this
 inline constexpr size_t kBatchItemsMax = 4096;          // entries of one list
+inline constexpr size_t kSpecBytesMax = 1u << 20;  // an encoded spec, so that a REQUEST can hold any
 inline constexpr size_t kIdsMax = 65'536;                // job ids in one watch or cancel
 inline constexpr size_t kInHandMax = 65'536;             // attempts that one worker may present
 inline constexpr size_t kMalformedMax = 8;  // such messages from one peer before it is cut off
