@@ -112,7 +112,7 @@ std::string need_name(const Text& value) {
 }
 std::string need_name_or_empty(const Text& value) { return value.empty() ? "" : need_name(value); }
 
-auto one_of(List allowed) {
+auto one_of(const List& allowed) {
   return [allowed](const Text& value) -> std::string {
     if (std::find(allowed.begin(), allowed.end(), value) != allowed.end()) return {};
     std::string all;
