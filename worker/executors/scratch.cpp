@@ -25,7 +25,10 @@ class Remover {
 
   // Empties the folder. What could not be removed is left, and error() says why.
   void empty(int folder_fd, int depth) {
-    const Folder folder(::fdopendir(::fcntl(folder_fd, F_DUPFD_CLOEXEC, 0)), ::closedir);
+    // Opened anew: a duplicate would share its position with the pass before.
+    const int fd = ::openat(folder_fd, ".", kFolderFlags);
+    if (fd < 0) return note(errno);
+    const Folder folder(::fdopendir(fd), ::closedir);
     if (folder == nullptr) return note(errno);
     while (const dirent* entry = ::readdir(folder.get())) {
       const std::string name = entry->d_name;
