@@ -16,7 +16,7 @@ void Connection::on(protocol::SubmitAck& ack, MonoTime now) {
   auto acked = outbox_.on_ack(std::move(ack), now);
   if (!acked) return;
   protocol::Submit& submit = acked->submit;
-  const SubmitFlags flags{submit.watch, submit.events, submit.rerun_failed};
+  const SubmitFlags flags{submit.watch, submit.events, submit.rerun_failed, true};
   std::vector<const protocol::SubmitAck::Item*> said;
   if (!acked->ack.items.empty()) {
     said.resize(submit.jobs.size());

@@ -155,7 +155,7 @@ std::optional<Outbox::Acked> Outbox::on_ack(protocol::SubmitAck ack, MonoTime no
   bool any_again = false;
   std::erase_if(ack.items, [&](const protocol::SubmitAck::Item& item) {
     if (item.entry >= submit.jobs.size()) return true;
-    if (!item.error || !passes(*item.error)) return false;
+    if (!batch.flags.retry_full || !item.error || !passes(*item.error)) return false;
     const Millis wait =
         item.error->retry_after_ms > 0 ? Millis{item.error->retry_after_ms} : kRetryDefault;
     if (now + wait >= batch.deadline) return false;

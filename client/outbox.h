@@ -23,6 +23,7 @@ struct SubmitFlags {
   bool watch = true;          // its result is to be reported
   bool events = false;        // and its events
   bool rerun_failed = false;  // with a key: run again what did not succeed
+  bool retry_full = true;     // try again while the broker is full, within the deadline
   friend bool operator==(const SubmitFlags&, const SubmitFlags&) = default;
 };
 

@@ -1,0 +1,132 @@
+// What a command line asks for, as plain values: one struct per verb.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "protocol/job.h"
+#include "protocol/messages.h"
+
+namespace zgrid::cli {
+
+using Tags = std::vector<std::pair<std::string, std::string>>;
+
+enum class Colour : uint8_t { automatic, always, never };
+
+// Options that stand before or after any verb.
+struct Globals {
+  std::string config;                // --config
+  std::string secret_file;           // --secret-file
+  std::vector<std::string> brokers;  // --broker
+  bool json = false;
+  bool quiet = false;
+  Colour colour = Colour::automatic;
+  std::string log_level, log_format;
+  std::optional<Millis> timeout;  // how long this command may wait
+  bool lan = false;
+  std::vector<std::string> interfaces;  // of --lan=IF,…
+};
+
+struct HelpCommand {
+  std::string text;
+};
+struct VersionCommand {};
+struct SecretNewCommand {
+  std::string out;  // empty: print it
+};
+struct SecretCheckCommand {};
+struct SecretKeysCommand {
+  protocol::Role role = protocol::Role::client;
+};
+struct ConfigShowCommand {
+  bool origin = false;
+};
+struct ConfigCheckCommand {
+  std::string file;  // empty: the files that a command would read
+};
+
+struct BrokerFlags {
+  std::vector<std::string> bind;
+  std::string store, name;
+  bool no_beacon = false;
+};
+struct WorkerFlags {
+  std::string name;
+  uint32_t slots = 0;
+  Tags tags;
+  std::vector<std::string> workflows;
+};
+struct BrokerCommand {
+  BrokerFlags broker;
+};
+struct WorkerCommand {
+  WorkerFlags worker;
+};
+struct UpCommand {
+  BrokerFlags broker;
+  WorkerFlags worker;
+};
+
+struct SubmitCommand {
+  JobKind kind = JobKind::workflow;
+  std::string subject;  // the workflow's name, or the prompt
+  Target target;
+  std::vector<std::string> steps;
+  std::optional<std::string> text, input;
+  bool detach = false, follow = false, no_queue = false;
+  std::string key, run, model, provider, system;
+  uint8_t priority = 4;
+  uint32_t retries = 0;
+  Millis time_limit{0}, deadline{0}, delay{0};
+  std::vector<std::string> cache;
+  WedgedAction on_wedged = WedgedAction::warn;
+};
+// The same on a private grid in this process.
+struct RunCommand {
+  SubmitCommand submit;
+  WorkerFlags worker;
+};
+
+// Jobs named by ids, shortened ids, "last" or "-", or all of a run.
+struct Selection {
+  std::vector<std::string> selectors;
+  std::string run;
+  std::vector<JobStatus> states;
+};
+struct WaitCommand {
+  Selection jobs;
+};
+struct ResultCommand {
+  Selection jobs;
+};
+struct CancelCommand {
+  Selection jobs;
+};
+struct AttachCommand {
+  Selection jobs;
+};
+
+struct JobsCommand {
+  uint32_t limit = 50;
+  std::string run;
+  std::vector<JobStatus> states;
+};
+struct WorkersCommand {};
+struct StatusCommand {};
+struct DrainCommand {
+  std::string worker;
+  bool undo = false;
+};
+struct DiscoverCommand {};
+
+using Command = std::variant<HelpCommand, VersionCommand, SecretNewCommand, SecretCheckCommand,
+                             SecretKeysCommand, ConfigShowCommand, ConfigCheckCommand,
+                             BrokerCommand, WorkerCommand, UpCommand, SubmitCommand, RunCommand,
+                             WaitCommand, ResultCommand, CancelCommand, AttachCommand, JobsCommand,
+                             WorkersCommand, StatusCommand, DrainCommand, DiscoverCommand>;
+
+}  // namespace zgrid::cli

@@ -1,0 +1,140 @@
+#include "client/cli/input.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "client/cli/job_result.h"
+#include "client/outbox.h"
+#include "protocol/base/units.h"
+#include "protocol/codec.h"
+
+namespace zgrid::cli {
+namespace {
+
+Result<std::string> read_all(int fd, const std::string& name) {
+  std::string text;
+  constexpr size_t kChunk = 64u << 10;
+  while (true) {
+    const size_t size = text.size();
+    text.resize(size + kChunk);
+    const ssize_t got = ::read(fd, text.data() + size, kChunk);
+    text.resize(size + static_cast<size_t>(std::max<ssize_t>(got, 0)));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail(Errc::io, "cannot read " + name + ": " + std::strerror(errno));
+    if (got == 0) return text;
+    if (text.size() > limits::kPayloadBytesMax) {
+      return fail(Errc::too_large,
+                  name + " is over the limit of " + format_size(limits::kPayloadBytesMax),
+                  "pass a path or an address instead of the data");
+    }
+  }
+}
+
+Result<std::string> read_file(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) {
+    const Errc code = errno == ENOENT || errno == ENOTDIR ? Errc::not_found : Errc::io;
+    return fail(code, "cannot open '" + path + "': " + std::strerror(errno),
+                "@@ at the beginning means the character @ itself");
+  }
+  auto text = read_all(fd, "'" + path + "'");
+  ::close(fd);
+  return text;
+}
+
+Result<Payload> workflow_input(const SubmitCommand& command) {
+  if (command.text) {
+    auto text = read_argument(*command.text);
+    if (!text) return fail(text.error());
+    return text_payload(*text);
+  }
+  if (!command.input) return Payload{PayloadTag::json, Bytes::copy_of("{}")};
+  auto text = read_argument(*command.input);
+  if (!text) return fail(text.error());
+  if (auto parsed = Json::parse(*text); !parsed) {
+    return fail(Errc::bad_input, "--input is not JSON: " + parsed.error().message,
+                "use --text for plain text");
+  }
+  return Payload{PayloadTag::json, Bytes::own(std::move(*text))};
+}
+
+Result<Payload> prompt_input(const SubmitCommand& command) {
+  auto text = read_argument(command.subject);
+  if (!text) return fail(text.error());
+  if (!is_utf8(*text)) return fail(Errc::bad_input, "the prompt is not UTF-8 text");
+  return text_payload(*text);
+}
+
+std::string service_of(const SubmitCommand& command) {
+  if (command.kind != JobKind::prompt) return command.subject;
+  std::string service(kServicePrompt);
+  if (!command.provider.empty()) service += "@" + command.provider;
+  if (!command.model.empty()) service += "/" + command.model;
+  return service;
+}
+
+}  // namespace
+
+Result<std::string> read_argument(const std::string& argument) {
+  if (argument == "-") return read_all(STDIN_FILENO, "stdin");
+  if (argument.empty() || argument[0] != '@') return argument;
+  if (argument.size() > 1 && argument[1] == '@') return argument.substr(1);
+  return read_file(argument.substr(1));
+}
+
+Result<std::vector<std::string>> read_ids_from_stdin() {
+  auto text = read_all(STDIN_FILENO, "stdin");
+  if (!text) return fail(text.error());
+  std::vector<std::string> ids;
+  constexpr const char* kBlanks = " \t\r\n";
+  for (size_t at = text->find_first_not_of(kBlanks); at != std::string::npos;) {
+    const size_t end = std::min(text->find_first_of(kBlanks, at), text->size());
+    ids.push_back(text->substr(at, end - at));
+    at = text->find_first_not_of(kBlanks, end);
+  }
+  return ids;
+}
+
+Payload text_payload(std::string_view bytes) {
+  return {PayloadTag::json, Bytes::own(Json::object().set("text", text_or_base64(bytes)).dump())};
+}
+
+Result<PreparedJob> prepare_job(const SubmitCommand& command) {
+  JobSpec spec;
+  spec.kind = command.kind;
+  spec.service = service_of(command);
+  spec.target = command.target;
+  spec.steps = command.steps;
+  spec.priority = command.priority;
+  spec.retries = command.retries;
+  spec.time_limit = command.time_limit;
+  spec.deadline = command.deadline;
+  spec.delay = command.delay;
+  spec.run = command.run;
+  spec.cache = command.cache;
+  spec.no_queue = command.no_queue;
+  spec.on_wedged = command.on_wedged;
+  spec.model = command.model;
+  spec.provider = command.provider;
+  if (!command.system.empty()) {
+    auto system = read_argument(command.system);
+    if (!system) return fail(system.error());
+    spec.system = std::move(*system);
+  }
+  if (auto ok = client::check_spec(spec); !ok) return fail(ok.error());
+  auto input = command.kind == JobKind::prompt ? prompt_input(command) : workflow_input(command);
+  if (!input) return fail(input.error());
+  if (input->data.size() > limits::kPayloadBytesMax) {
+    return fail(Errc::too_large,
+                "the input of " + format_size(input->data.size()) + " is over the limit of " +
+                    format_size(limits::kPayloadBytesMax),
+                "pass a path or an address instead of the data");
+  }
+  return PreparedJob{protocol::make_spec(std::move(spec)), std::move(*input)};
+}
+
+}  // namespace zgrid::cli

@@ -1,0 +1,30 @@
+// What users hand in: text, @files, stdin, JSON.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "client/cli/command.h"
+#include "protocol/base/result.h"
+#include "protocol/job.h"
+
+namespace zgrid::cli {
+
+// STRING, @FILE or - for stdin; @@x is the literal @x. Errc::not_found for a missing file,
+// Errc::too_large for more than one payload may hold. A relative FILE counts from the current
+// folder.
+Result<std::string> read_argument(const std::string& argument);
+// One id a line from stdin; blanks and empty lines are skipped.
+Result<std::vector<std::string>> read_ids_from_stdin();
+
+// {"text": bytes}, with {"$base64": …} for bytes that are not UTF-8.
+Payload text_payload(std::string_view bytes);
+
+// The job of a command: its spec and input. Errc::bad_input for an --input that is no JSON.
+struct PreparedJob {
+  SpecRef spec;
+  Payload input;
+};
+Result<PreparedJob> prepare_job(const SubmitCommand& command);
+
+}  // namespace zgrid::cli

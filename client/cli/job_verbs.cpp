@@ -1,0 +1,232 @@
+// wait, result, cancel, attach: what is done with jobs that were submitted before.
+#include <algorithm>
+#include <unordered_set>
+
+#include "client/cli/collector.h"
+#include "client/cli/input.h"
+#include "client/cli/text.h"
+
+namespace zgrid::cli {
+namespace {
+
+// The ids that a selection means, in order. An empty list only for a run none of whose jobs is in
+// the wanted states.
+Result<std::vector<JobId>> select(App& app, Session& session, const Selection& selection) {
+  std::vector<std::string> selectors;
+  for (const std::string& selector : selection.selectors) {
+    if (selector != "-") {
+      selectors.push_back(selector);
+      continue;
+    }
+    auto ids = read_ids_from_stdin();
+    if (!ids) return fail(ids.error());
+    selectors.insert(selectors.end(), ids->begin(), ids->end());
+  }
+  auto jobs = session.resolve(selectors);
+  if (!jobs || selection.run.empty()) return jobs;
+
+  protocol::Query query;
+  query.run = selection.run;
+  query.states = selection.states;
+  auto answer = session.ask(query);
+  if (!answer) return fail(answer.error());
+  if (answer->jobs.empty()) {
+    query.states.clear();
+    query.limit = 1;
+    auto any = session.ask(query);
+    if (!any) return fail(any.error());
+    if (any->jobs.empty()) {
+      return fail(Errc::not_found, "no jobs of run '" + selection.run + "'", "see 'zgrid jobs'");
+    }
+    app.out.note("no job of run '" + selection.run + "' is in that state");
+  }
+  // Newest first on the wire; people and scripts think in the order of submission.
+  for (auto job = answer->jobs.rbegin(); job != answer->jobs.rend(); ++job) {
+    jobs->push_back(job->job);
+  }
+  return jobs;
+}
+
+// Checked before anything is connected.
+Result<void> check(const Selection& selection) {
+  if (selection.selectors.empty() && selection.run.empty()) {
+    return fail(Errc::usage, "which job is missing",
+                "give an id, a unique tail of one, last, - or --run NAME");
+  }
+  if (!selection.states.empty() && selection.run.empty()) {
+    return fail(Errc::usage, "--state needs --run");
+  }
+  return {};
+}
+
+struct Opened {
+  std::unique_ptr<Session> session;
+  std::vector<JobId> jobs;  // each once
+};
+Result<Opened> open(App& app, const Selection& selection) {
+  if (auto ok = check(selection); !ok) return fail(ok.error());
+  auto session = Session::open(app);
+  if (!session) return fail(session.error());
+  auto jobs = select(app, **session, selection);
+  if (!jobs) return fail(jobs.error());
+  Opened opened{std::move(*session), {}};
+  std::unordered_set<JobId> seen;
+  for (const JobId& job : *jobs) {
+    if (seen.insert(job).second) opened.jobs.push_back(job);
+  }
+  return opened;
+}
+
+// Watches in lists of bounded size; `each` hears the state of every known job.
+void watch_all(Session& session, const std::vector<JobId>& jobs, bool events, size_t& answers_due,
+               const std::function<void(const protocol::WatchAck::Item&)>& each) {
+  for (size_t at = 0; at < jobs.size(); at += limits::kBatchItemsMax) {
+    const size_t end = std::min(jobs.size(), at + limits::kBatchItemsMax);
+    ++answers_due;
+    session.connection().watch(
+        {jobs.begin() + static_cast<ptrdiff_t>(at), jobs.begin() + static_cast<ptrdiff_t>(end)},
+        events, session.answer_deadline(),
+        [&answers_due, each](Result<std::vector<protocol::WatchAck::Item>> items) {
+          --answers_due;
+          if (!items || !each) return;
+          for (const auto& item : *items) each(item);
+        });
+  }
+}
+
+int finish(Session& session, Collector& collector, Session::End end) {
+  const int exit = end == Session::End::done ? collector.exit() : collector.interrupted(end);
+  if (session.signal() != 0) Signals::die_by(session.signal());
+  return exit;
+}
+
+int wait_for(App& app, const Selection& selection, const Show& show, bool events) {
+  auto opened = open(app, selection);
+  if (!opened) return fail_with(app, opened.error());
+  Session& session = *opened->session;
+  Collector collector(app, session, show);
+  if (events) {
+    session.event = [&app](const JobId& job, uint32_t attempt, JobEvent& event) {
+      app.out.event(job, attempt, event);
+    };
+  }
+  for (const JobId& job : opened->jobs) collector.expect(job);
+  size_t answers_due = 0;
+  watch_all(session, opened->jobs, events, answers_due, nullptr);
+  const auto end = session.wait([&] { return collector.is_done() && answers_due == 0; });
+  session.event = nullptr;
+  return finish(session, collector, end);
+}
+
+}  // namespace
+
+int run(App& app, const WaitCommand& command) {
+  Show show;
+  show.outputs = false;
+  return wait_for(app, command.jobs, show, false);
+}
+
+int run(App& app, const AttachCommand& command) {
+  return wait_for(app, command.jobs, Show{}, true);
+}
+
+int run(App& app, const ResultCommand& command) {
+  auto opened = open(app, command.jobs);
+  if (!opened) return fail_with(app, opened.error());
+  Session& session = *opened->session;
+  Show show;
+  show.in_order = !app.globals.json;
+  Collector collector(app, session, show);
+  for (const JobId& job : opened->jobs) collector.expect(job);
+  std::vector<JobState> unfinished;
+  size_t answers_due = 0;
+  watch_all(session, opened->jobs, false, answers_due, [&](const protocol::WatchAck::Item& item) {
+    if (!item.known || is_terminal(item.status)) return;
+    unfinished.push_back({item.job, item.status});
+    session.connection().unwatch(std::span<const JobId>(&item.job, 1));
+    collector.drop(item.job);
+  });
+  const auto end = session.wait([&] { return collector.is_done() && answers_due == 0; });
+  const int exit = finish(session, collector, end);
+  if (end != Session::End::done || unfinished.empty()) return exit;
+  const JobState& first = unfinished.front();
+  return fail_with(
+      app, {Errc::not_ready,
+            "job " + first.job.str() + " is " + std::string(status_name(first.status)) +
+                (unfinished.size() > 1
+                     ? ", and " + std::to_string(unfinished.size() - 1) + " more have not ended"
+                     : ""),
+            "zgrid wait " + short_id(first.job.str()), Effect::none, 0});
+}
+
+int run(App& app, const CancelCommand& command) {
+  auto opened = open(app, command.jobs);
+  if (!opened) return fail_with(app, opened.error());
+  Session& session = *opened->session;
+  Show show;
+  show.outputs = false;
+  std::unordered_map<JobId, JobStatus> states;
+  std::vector<JobId> stopping;
+  std::optional<Error> problem;
+  size_t answers_due = 0;
+  auto& connection = session.connection();
+  for (size_t at = 0; at < opened->jobs.size(); at += limits::kBatchItemsMax) {
+    const size_t stop = std::min(opened->jobs.size(), at + limits::kBatchItemsMax);
+    ++answers_due;
+    connection.cancel({opened->jobs.begin() + static_cast<ptrdiff_t>(at),
+                       opened->jobs.begin() + static_cast<ptrdiff_t>(stop)},
+                      session.answer_deadline(),
+                      [&](Result<std::vector<protocol::CancelAck::Item>> items) {
+                        --answers_due;
+                        if (!items) {
+                          problem = items.error();
+                          return;
+                        }
+                        for (const auto& item : *items) {
+                          if (!item.known) continue;
+                          states[item.job] = item.status;
+                          if (!is_terminal(item.status)) stopping.push_back(item.job);
+                        }
+                      });
+  }
+  auto end = session.wait([&] { return answers_due == 0; });
+  if (session.signal() != 0) Signals::die_by(session.signal());
+  if (end == Session::End::lost) return fail_with(app, session.lost_error());
+  if (problem) return fail_with(app, *problem);
+
+  // Those that run are cancelled when their process groups are gone.
+  session.result = [&](const client::ResultView& view) {
+    states[view.entry.job] = view.entry.outcome.status;
+  };
+  if (end == Session::End::done && !stopping.empty()) {
+    watch_all(session, stopping, false, answers_due, nullptr);
+    end = session.wait([&] {
+      return std::all_of(stopping.begin(), stopping.end(),
+                         [&](const JobId& job) { return is_terminal(states[job]); });
+    });
+    if (session.signal() != 0) Signals::die_by(session.signal());
+  }
+  std::vector<JobState> shown;
+  int exit = 0;
+  for (const JobId& job : opened->jobs) {
+    const auto state = states.find(job);
+    if (state == states.end()) {
+      exit = fail_with(
+          app, {Errc::not_found, "no job " + job.str(), "see 'zgrid jobs'", Effect::none, 0});
+      continue;
+    }
+    shown.push_back({job, state->second});
+    if (state->second != JobStatus::cancelled && exit == 0) exit = 1;
+  }
+  app.out.cancelled(shown);
+  if (end == Session::End::lost) return fail_with(app, session.lost_error());
+  if (end == Session::End::timeout) {
+    return fail_with(app, {Errc::timeout,
+                           "job " + stopping.front().str() +
+                               " has not ended within --timeout; its cancellation goes on",
+                           "", Effect::happened, 0});
+  }
+  return exit;
+}
+
+}  // namespace zgrid::cli

@@ -1,0 +1,492 @@
+#include "client/cli/parse.h"
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <algorithm>
+#include <functional>
+
+#include "protocol/base/limits.h"
+#include "protocol/base/units.h"
+
+namespace zgrid::cli {
+namespace {
+
+// Turns an Error into CLI11's exception, which parse() catches.
+template <class T>
+T value_of(const std::string& option, Result<T> result) {
+  if (!result) {
+    throw CLI::ValidationError(option, result.error().message + "\n" + result.error().hint);
+  }
+  return std::move(*result);
+}
+[[noreturn]] void reject(const std::string& option, const std::string& value,
+                         const std::string& expected) {
+  throw CLI::ValidationError(option, "'" + value + "' is not " + expected);
+}
+
+void add_duration(CLI::App* app, const std::string& name, Millis& into, const std::string& help) {
+  app->add_option_function<std::string>(
+         name,
+         [&into, name](const std::string& text) { into = value_of(name, parse_duration(text)); },
+         help)
+      ->type_name("D");
+}
+
+// "repeat the option, one value each".
+CLI::Option* add_list(CLI::App* app, const std::string& name, std::vector<std::string>& into,
+                      const std::string& help) {
+  return app->add_option(name, into, help)->allow_extra_args(false);
+}
+
+uint64_t number(const std::string& option, const std::string& text, uint64_t max) {
+  const bool digits =
+      !text.empty() && text.size() < 19 &&
+      std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (!digits || std::stoull(text) > max) {
+    reject(option, text, "a whole number up to " + std::to_string(max));
+  }
+  return std::stoull(text);
+}
+template <class Int>
+void add_number(CLI::App* app, const std::string& name, Int& into, uint64_t max,
+                const std::string& help) {
+  app->add_option_function<std::string>(
+         name,
+         [&into, name, max](const std::string& text) {
+           into = static_cast<Int>(number(name, text, max));
+         },
+         help)
+      ->type_name("N");
+}
+
+void add_run_name(CLI::App* app, std::string& into, const std::string& help) {
+  app->add_option_function<std::string>(
+         "--run",
+         [&into](const std::string& text) {
+           if (!is_name(text)) reject("--run", text, "a name: 1 to 63 of A-Z a-z 0-9 . _ -");
+           into = text;
+         },
+         help)
+      ->type_name("NAME");
+}
+
+std::vector<std::string> split_commas(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t at = 0; at <= text.size();) {
+    const size_t comma = std::min(text.find(',', at), text.size());
+    if (comma > at) parts.push_back(text.substr(at, comma - at));
+    at = comma + 1;
+  }
+  return parts;
+}
+
+void add_states(CLI::App* app, std::vector<JobStatus>& into) {
+  app->add_option_function<std::vector<std::string>>(
+         "--state",
+         [&into](const std::vector<std::string>& values) {
+           for (const std::string& value : values) {
+             for (const std::string& name : split_commas(value)) {
+               const auto status = parse_status(name);
+               if (!status) {
+                 reject("--state", name,
+                        "a state: waiting queued running waiting_input succeeded failed timed_out "
+                        "cancelled aborted dead_letter");
+               }
+               into.push_back(*status);
+             }
+           }
+         },
+         "only jobs in this state")
+      ->allow_extra_args(false)
+      ->type_name("S");
+}
+
+class Parser {
+ public:
+  Parser();
+  Result<Parsed> run(std::vector<std::string> arguments);
+
+ private:
+  CLI::App* verb(const std::string& name, const std::string& help, const std::string& examples);
+  // A verb below a verb.
+  CLI::App* sub(CLI::App* parent, const std::string& name, const std::string& help,
+                const std::string& examples);
+  template <class C>
+  void makes(CLI::App* app, C& command) {
+    app->callback([this, &command] { chosen_ = [&command] { return Command(command); }; });
+  }
+  void add_globals();
+  void add_local_verbs();
+  void add_processes();
+  void add_submit();
+  void add_job_verbs();
+  void add_views();
+  void broker_flags(CLI::App* app, BrokerFlags& flags);
+  void worker_flags(CLI::App* app, WorkerFlags& flags, bool with_name);
+  void submit_options(CLI::App* app, SubmitCommand& submit);
+  void submit_kinds(CLI::App* app, SubmitCommand& submit);
+  void selection(CLI::App* app, Selection& jobs);
+
+  CLI::App app_{"turns the machines you already own into one grid", "zgrid"};
+  Globals globals_;
+  std::string lan_;
+  bool version_ = false;
+  std::function<Command()> chosen_;
+
+  VersionCommand version_command_;
+  SecretNewCommand secret_new_;
+  SecretCheckCommand secret_check_;
+  SecretKeysCommand secret_keys_;
+  ConfigShowCommand config_show_;
+  ConfigCheckCommand config_check_;
+  BrokerCommand broker_;
+  WorkerCommand worker_;
+  UpCommand up_;
+  SubmitCommand submit_;
+  RunCommand run_;
+  WaitCommand wait_;
+  ResultCommand result_;
+  CancelCommand cancel_;
+  AttachCommand attach_;
+  JobsCommand jobs_;
+  WorkersCommand workers_;
+  StatusCommand status_;
+  DrainCommand drain_, undrain_;
+  DiscoverCommand discover_;
+};
+
+Parser::Parser() {
+  app_.require_subcommand(0, 1);
+  app_.fallthrough();
+  app_.footer(
+      "Examples:\n"
+      "  zgrid up                                      a grid of one machine\n"
+      "  zgrid secret new --out ~/.config/zgrid/secret  then copy it to every machine\n"
+      "  zgrid broker --lan                            on one machine\n"
+      "  zgrid worker --lan --workflows jobs.toml      on each machine\n"
+      "  zgrid submit workflow hash --text @file\n"
+      "  zgrid submit prompt 'Why is the sky blue?' --on all\n"
+      "\n'zgrid VERB --help' tells more, with examples.");
+  add_globals();
+  add_local_verbs();
+  add_processes();
+  add_submit();
+  add_job_verbs();
+  add_views();
+}
+
+void Parser::add_globals() {
+  app_.add_option("--config", globals_.config, "read this configuration file only")
+      ->type_name("FILE");
+  app_.add_option("--secret-file", globals_.secret_file, "the grid's secret")->type_name("FILE");
+  add_list(&app_, "--broker", globals_.brokers, "a broker's address (default: discover it)")
+      ->type_name("ADDR");
+  app_.add_flag("--json", globals_.json, "one JSON document, or JSON Lines for streams");
+  app_.add_flag("--quiet", globals_.quiet, "no notes on stderr");
+  app_.add_flag_function(
+          "--color{always}", [this](int64_t) { globals_.colour = Colour::always; },
+          "colour also in a pipe")
+      ->disable_flag_override();
+  app_.add_option("--log-level", globals_.log_level, "trace, debug, info, warn, error or off")
+      ->type_name("LEVEL");
+  app_.add_option("--log-format", globals_.log_format, "text or json")->type_name("FORMAT");
+  app_.add_option_function<std::string>(
+          "--timeout",
+          [this](const std::string& text) {
+            globals_.timeout = value_of("--timeout", parse_duration(text));
+          },
+          "how long this command waits (the job goes on)")
+      ->type_name("D");
+  app_.add_flag("--lan{true}", lan_, "use the network: all interfaces, or --lan=IF,…");
+  app_.add_flag("--version", version_, "print the version");
+}
+
+CLI::App* Parser::sub(CLI::App* parent, const std::string& name, const std::string& help,
+                      const std::string& examples) {
+  CLI::App* app = parent->add_subcommand(name, help);
+  app->fallthrough();
+  if (!examples.empty()) app->footer("Examples:\n" + examples);
+  return app;
+}
+CLI::App* Parser::verb(const std::string& name, const std::string& help,
+                       const std::string& examples) {
+  return sub(&app_, name, help, examples);
+}
+
+void Parser::add_local_verbs() {
+  CLI::App* secret = verb("secret", "make and look at the grid's secret", "");
+  secret->require_subcommand(1);
+  CLI::App* fresh = sub(secret, "new", "make a new secret of 256 random bits",
+                        "  zgrid secret new --out ~/.config/zgrid/secret\n"
+                        "  zgrid secret new | ssh gpu1 'umask 077; cat > ~/.config/zgrid/secret'");
+  fresh->add_option("--out", secret_new_.out, "write it there (mode 0600), never over a file")
+      ->type_name("FILE");
+  makes(fresh, secret_new_);
+  makes(sub(secret, "check", "tell where the secret comes from and how good it is",
+            "  zgrid secret check"),
+        secret_check_);
+  CLI::App* keys = sub(secret, "keys", "print the Z85 keys of a role, for foreign peers",
+                       "  zgrid secret keys --role worker --json");
+  keys->add_option_function<std::string>(
+          "--role",
+          [this](const std::string& text) {
+            if (text != "worker" && text != "client") reject("--role", text, "worker or client");
+            secret_keys_.role = text == "worker" ? protocol::Role::worker : protocol::Role::client;
+          },
+          "worker or client")
+      ->required();
+  makes(keys, secret_keys_);
+
+  CLI::App* config = verb("config", "show and check the configuration", "");
+  config->require_subcommand(1);
+  CLI::App* show =
+      sub(config, "show", "every key with its value", "  zgrid config show --origin | grep broker");
+  show->add_flag("--origin", config_show_.origin, "and where each came from");
+  makes(show, config_show_);
+  CLI::App* check = sub(config, "check", "find mistakes in configuration files",
+                        "  zgrid config check zgrid.toml");
+  check->add_option("FILE", config_check_.file, "instead of the files that would be read");
+  makes(check, config_check_);
+
+  makes(verb("version", "print the version", ""), version_command_);
+}
+
+void Parser::broker_flags(CLI::App* app, BrokerFlags& flags) {
+  add_list(app, "--bind", flags.bind, "listen there (default tcp://127.0.0.1:5670)")
+      ->type_name("ENDPOINT");
+  app->add_option("--store", flags.store, "a database's path, or memory")->type_name("PATH");
+  app->add_flag("--no-beacon", flags.no_beacon, "do not announce it");
+}
+
+void Parser::worker_flags(CLI::App* app, WorkerFlags& flags, bool with_name) {
+  if (with_name) {
+    app->add_option("--name", flags.name, "its name (default: the host's)")->type_name("NAME");
+  }
+  add_number(app, "--slots", flags.slots, limits::kSlotsMax,
+             "how many jobs at the same time (default: the number of cores)");
+  app->add_option_function<std::vector<std::string>>(
+         "--tag",
+         [&flags](const std::vector<std::string>& values) {
+           for (const std::string& value : values) {
+             const size_t equals = value.find('=');
+             if (equals == std::string::npos || equals == 0) reject("--tag", value, "KEY=VALUE");
+             flags.tags.emplace_back(value.substr(0, equals), value.substr(equals + 1));
+           }
+         },
+         "a property that jobs can ask for")
+      ->allow_extra_args(false)
+      ->type_name("K=V");
+  add_list(app, "--workflows", flags.workflows, "workflow files, or folders of them")
+      ->type_name("FILE|DIR");
+}
+
+void Parser::add_processes() {
+  CLI::App* broker = verb("broker", "run a broker",
+                          "  zgrid broker\n"
+                          "  zgrid broker --lan\n"
+                          "  zgrid broker --bind tcp://10.0.0.1:5670 --store /srv/zgrid.db");
+  broker_flags(broker, broker_.broker);
+  broker->add_option("--name", broker_.broker.name, "its name (default: the host's)")
+      ->type_name("NAME");
+  makes(broker, broker_);
+
+  CLI::App* worker = verb("worker", "run a worker",
+                          "  zgrid worker --workflows jobs.toml\n"
+                          "  zgrid worker --lan --name gpu1 --slots 2 --tag gpu=yes");
+  worker_flags(worker, worker_.worker, true);
+  makes(worker, worker_);
+
+  CLI::App* up = verb("up", "broker and worker in one process; others may join",
+                      "  zgrid up\n  zgrid up --lan --workflows jobs.toml");
+  broker_flags(up, up_.broker);
+  worker_flags(up, up_.worker, true);
+  makes(up, up_);
+}
+
+void Parser::submit_options(CLI::App* app, SubmitCommand& submit) {
+  app->add_option_function<std::string>(
+         "--on",
+         [&submit](const std::string& text) {
+           auto target = parse_target(text);
+           if (!target) reject("--on", text, "any, NAME[,NAME], all or tag:k=v[,…]");
+           submit.target = std::move(*target);
+         },
+         "where: any, NAME[,NAME], all, tag:k=v[,…]")
+      ->type_name("WHERE");
+  app->add_flag("--detach", submit.detach, "print the job's id and do not wait");
+  app->add_flag("--follow", submit.follow, "show its events on stderr as they happen");
+  app->add_option("--key", submit.key, "the same key is the same job, for at least 7 days");
+  add_number(app, "--priority", submit.priority, limits::kPriorityMax, "0 to 9, 9 first");
+  add_number(app, "--retries", submit.retries, limits::kRetriesMax,
+             "how often to try again after a failure");
+  add_duration(app, "--time-limit", submit.time_limit, "of one attempt");
+  add_duration(app, "--deadline", submit.deadline, "from submission to the end");
+  add_duration(app, "--delay", submit.delay, "earliest start after submission");
+  add_run_name(app, submit.run, "group it under this name");
+  app->add_flag("--no-queue", submit.no_queue, "fail at once if nobody can run it");
+  add_list(app, "--cache", submit.cache, "prefer workers where this key is warm")->type_name("KEY");
+  app->add_option_function<std::string>(
+         "--on-wedged",
+         [&submit](const std::string& text) {
+           if (text == "warn") return void(submit.on_wedged = WedgedAction::warn);
+           if (text == "retry") return void(submit.on_wedged = WedgedAction::retry);
+           if (text == "kill") return void(submit.on_wedged = WedgedAction::kill);
+           reject("--on-wedged", text, "warn, retry or kill");
+         },
+         "if it stops making progress: warn, retry or kill")
+      ->type_name("WHAT");
+}
+
+void Parser::submit_kinds(CLI::App* app, SubmitCommand& submit) {
+  app->require_subcommand(1);
+  submit_options(app, submit);
+  CLI::App* prompt = sub(app, "prompt", "a prompt for a language model",
+                         "  zgrid submit prompt 'Why is the sky blue?'\n"
+                         "  zgrid submit prompt @question.txt --on gpu1 --model llama3.2\n"
+                         "  git diff | zgrid submit prompt - --system 'Review this change.'");
+  prompt->add_option("TEXT", submit.subject, "the prompt; @FILE reads one, - reads stdin, @@ is @")
+      ->required();
+  prompt->add_option("--model", submit.model, "the model (default: the provider's first)");
+  prompt->add_option("--provider", submit.provider, "the provider's name");
+  prompt->add_option("--system", submit.system, "the system prompt; @FILE reads one");
+  prompt->callback([&submit] { submit.kind = JobKind::prompt; });
+
+  CLI::App* workflow = sub(app, "workflow", "a workflow that workers offer",
+                           "  zgrid submit workflow hash --text @file\n"
+                           "  zgrid submit workflow analyze --input '{\"since\": \"v1.0\"}'\n"
+                           "  id=$(zgrid submit workflow backup --key nightly --detach)");
+  workflow->add_option("NAME", submit.subject, "its name")->required();
+  add_list(workflow, "--step", submit.steps, "only these steps")->type_name("ID");
+  CLI::Option* text =
+      workflow->add_option("--text", submit.text, "input {\"text\": …}; @FILE, - (stdin), @@ is @");
+  workflow->add_option("--input", submit.input, "input as JSON; @FILE, - (stdin)")
+      ->type_name("JSON")
+      ->excludes(text);
+  workflow->callback([&submit] { submit.kind = JobKind::workflow; });
+}
+
+void Parser::add_submit() {
+  CLI::App* submit = verb("submit", "submit a job and wait for its output",
+                          "  zgrid submit workflow zgrid.echo --text hello\n"
+                          "  zgrid submit prompt 'Say hello' --on all\n"
+                          "  zgrid submit workflow NAME --detach; zgrid wait last");
+  submit_kinds(submit, submit_);
+  makes(submit, submit_);
+  CLI::App* run = verb("run", "submit to a private grid inside this process, then exit",
+                       "  zgrid run workflow hash --workflows jobs.toml --text @file\n"
+                       "Needs no secret, no configuration and no network.");
+  worker_flags(run, run_.worker, false);
+  submit_kinds(run, run_.submit);
+  makes(run, run_);
+}
+
+void Parser::selection(CLI::App* app, Selection& jobs) {
+  app->add_option("JOB", jobs.selectors, "ids, unique tails of ids, last, or - for ids on stdin");
+  add_run_name(app, jobs.run, "all jobs of this run");
+  add_states(app, jobs.states);
+}
+
+void Parser::add_job_verbs() {
+  CLI::App* wait = verb("wait", "wait for jobs to end; exits as they did",
+                        "  zgrid wait last\n  zgrid wait --run nightly --timeout 2h");
+  selection(wait, wait_.jobs);
+  makes(wait, wait_);
+  CLI::App* result = verb("result", "print the output of jobs that ended",
+                          "  zgrid result 5f0c\n  zgrid result last --json | jq .usage");
+  selection(result, result_.jobs);
+  makes(result, result_);
+  CLI::App* cancel = verb("cancel", "cancel jobs",
+                          "  zgrid cancel last\n  zgrid cancel --run nightly --state queued");
+  selection(cancel, cancel_.jobs);
+  makes(cancel, cancel_);
+  CLI::App* attach = verb("attach", "follow the events of jobs, then print their outputs",
+                          "  zgrid attach last\n  zgrid attach --run nightly --json");
+  selection(attach, attach_.jobs);
+  makes(attach, attach_);
+}
+
+void Parser::add_views() {
+  CLI::App* jobs = verb("jobs", "list jobs, newest first",
+                        "  zgrid jobs --state running\n"
+                        "  zgrid jobs --run nightly --limit 0 --json");
+  add_number(jobs, "--limit", jobs_.limit, UINT32_MAX, "at most so many (0: all)");
+  add_run_name(jobs, jobs_.run, "only jobs of this run");
+  add_states(jobs, jobs_.states);
+  makes(jobs, jobs_);
+  makes(verb("workers", "list workers", "  zgrid workers --json | jq '.workers[].name'"), workers_);
+  makes(verb("status", "the broker and its counts", "  zgrid status"), status_);
+  CLI::App* drain =
+      verb("drain", "let a worker finish and give it nothing new", "  zgrid drain gpu1");
+  drain->add_option("WORKER", drain_.worker, "its name or id")->required();
+  makes(drain, drain_);
+  CLI::App* undrain = verb("undrain", "give a drained worker work again", "  zgrid undrain gpu1");
+  undrain->add_option("WORKER", undrain_.worker, "its name or id")->required();
+  undrain_.undo = true;
+  makes(undrain, undrain_);
+  makes(verb("discover", "list the brokers that can be heard", "  zgrid discover --lan"),
+        discover_);
+}
+
+// The deepest verb that was given, as the user would type it.
+std::string path_of(const CLI::App& app) {
+  const CLI::App* at = &app;
+  std::string path = "zgrid";
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    path += " " + at->get_name();
+  }
+  return path;
+}
+
+Error usage_error(const CLI::App& app, const CLI::ParseError& problem) {
+  std::string message = problem.what();
+  std::string hint = "see '" + path_of(app) + " --help'";
+  // Our own checks put their hint on a second line.
+  if (const size_t end = message.find('\n'); end != std::string::npos) {
+    if (end + 1 < message.size()) hint = message.substr(end + 1);
+    message.resize(end);
+  }
+  while (!message.empty() && (message.back() == '.' || message.back() == ' ')) message.pop_back();
+  return {Errc::usage, std::move(message), std::move(hint), Effect::none, 0};
+}
+
+Result<Parsed> Parser::run(std::vector<std::string> arguments) {
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
+  try {
+    app_.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    return Parsed{globals_, HelpCommand{app_.help()}};
+  } catch (const CLI::ParseError& problem) {
+    return fail(usage_error(app_, problem));
+  }
+  if (!lan_.empty()) {
+    globals_.lan = true;
+    if (lan_ != "true") globals_.interfaces = split_commas(lan_);
+  }
+  if (version_) return Parsed{globals_, VersionCommand{}};
+  if (!chosen_) {
+    return fail(Errc::usage, "what to do is missing", "see 'zgrid --help' for the verbs");
+  }
+  return Parsed{globals_, chosen_()};
+}
+
+}  // namespace
+
+Result<Parsed> parse(std::vector<std::string> arguments) {
+  try {
+    return Parser().run(std::move(arguments));
+  } catch (const CLI::Error& problem) {
+    return fail(Errc::internal, std::string("command line: ") + problem.what());
+  }
+}
+
+bool wants_json(const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    if (argument == "--") return false;
+    if (argument == "--json") return true;
+  }
+  return false;
+}
+
+}  // namespace zgrid::cli

@@ -1,0 +1,297 @@
+// Text: bare output for scripts, tables and cards for people.
+#include <algorithm>
+
+#include "client/cli/renderer.h"
+#include "client/cli/text.h"
+#include "protocol/base/units.h"
+
+namespace zgrid::cli {
+namespace {
+
+Paint paint_of(JobStatus status) {
+  switch (status) {
+    case JobStatus::succeeded:
+      return Paint::green;
+    case JobStatus::failed:
+    case JobStatus::timed_out:
+    case JobStatus::aborted:
+    case JobStatus::dead_letter:
+      return Paint::red;
+    case JobStatus::running:
+    case JobStatus::waiting_input:
+      return Paint::yellow;
+    case JobStatus::waiting:
+    case JobStatus::queued:
+    case JobStatus::cancelled:
+      return Paint::none;
+  }
+  return Paint::none;
+}
+
+// For people: at most two digits after the unit that fits.
+std::string age(Micros duration) {
+  const auto ms = std::chrono::duration_cast<Millis>(duration);
+  if (ms < Seconds{10}) return format_duration(std::max(ms, Millis{0}));
+  if (ms < Seconds{120}) return std::to_string(ms / Seconds{1}) + "s";
+  if (ms < std::chrono::minutes{120}) return std::to_string(ms / std::chrono::minutes{1}) + "m";
+  if (ms < std::chrono::hours{48}) return std::to_string(ms / std::chrono::hours{1}) + "h";
+  return std::to_string(ms / std::chrono::hours{24}) + "d";
+}
+
+std::string failure_of(const JobResult& result) {
+  std::string text = "job " + short_id(result.entry.job.str());
+  if (result.worker) text += " on " + result.worker->name;
+  text += " " + std::string(status_name(result.status()));
+  if (const auto& error = result.entry.outcome.error) {
+    if (!error->step.empty()) text += " in step '" + error->step + "'";
+    if (!error->message.empty()) text += ": " + error->message;
+    if (error->exit_code) text += " (exit code " + std::to_string(*error->exit_code) + ")";
+  }
+  return text;
+}
+
+std::vector<std::string_view> lines_of(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    lines.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return lines;
+}
+
+std::string tags_text(const protocol::WorkerView& worker) {
+  std::string text;
+  for (const auto& [key, value] : worker.tags) {
+    text += (text.empty() ? "" : " ") + key + "=" + value;
+  }
+  return text;
+}
+
+std::string list_text(const std::vector<std::string>& values) {
+  std::string text;
+  for (const std::string& value : values) text += (text.empty() ? "" : " ") + value;
+  return text;
+}
+
+class TextRenderer : public Renderer {
+ public:
+  explicit TextRenderer(const Style& style) : style_(style) {}
+
+  void result(const JobResult& result, Layout layout) override {
+    if (layout == Layout::cards) {
+      style_.is_terminal ? card(result) : named_lines(result);
+    } else if (result.status() == JobStatus::succeeded) {
+      const std::string output = bare_output(result.entry.output);
+      if (style_.is_terminal) {
+        const bool ends = !output.empty() && output.back() == '\n';
+        print(neutralise(output) + (ends ? "" : "\n"));
+      } else {
+        print(output);
+      }
+    }
+    if (result.status() != JobStatus::succeeded) explain_failure(result);
+  }
+
+  void ended(const JobResult& result) override {
+    if (result.status() != JobStatus::succeeded) explain_failure(result);
+  }
+
+  void event(const JobId&, uint32_t, const JobEvent& event) override {
+    const std::string data = event.data.data.empty() ? "" : bare_output(event.data);
+    const std::string where = event.step.empty() ? event.name : event.step;
+    switch (event.kind) {
+      case EventKind::token:
+        return print_err(for_stderr(data));
+      case EventKind::log:
+        return note_line(where, data);
+      case EventKind::step:
+        return note_line(where, event.name + (data.empty() ? "" : " " + data));
+      case EventKind::status:
+        return note_line("job", event.name);
+      case EventKind::gap:
+        return note_line("job", "events were lost here");
+      case EventKind::reset:
+        return note_line("job", "a new attempt begins");
+    }
+  }
+
+  void accepted(const std::vector<JobState>& jobs) override {
+    std::string text;
+    for (const JobState& job : jobs) text += job.job.str() + "\n";
+    print(text);
+  }
+  void cancelled(const std::vector<JobState>& jobs) override {
+    for (const JobState& job : jobs) {
+      note("job " + short_id(job.job.str()) + ": " + std::string(status_name(job.status)));
+    }
+  }
+
+  void jobs(const std::vector<protocol::JobSummary>& jobs) override {
+    Rows rows{head({"JOB", "NAME", "RUN", "STATUS", "WORKER", "TRY", "QUEUED", "RAN"})};
+    for (const protocol::JobSummary& job : jobs) {
+      const auto between = [](WallTime from, WallTime to) {
+        return from.us == 0 || to.us == 0 ? std::string() : age(to - from);
+      };
+      rows.push_back({{short_id(job.job.str())},
+                      {job.head.name},
+                      {job.head.run},
+                      {std::string(status_name(job.status)), paint_of(job.status)},
+                      {job.worker_name},
+                      {job.attempt == 0 ? "" : std::to_string(job.attempt)},
+                      {between(job.submitted, job.started)},
+                      {between(job.started, job.finished)}});
+    }
+    print_table(rows);
+  }
+
+  void workers(const std::vector<protocol::WorkerView>& workers) override {
+    Rows rows{head({"NAME", "HOST", "OS", "ARCH", "STATE", "FREE", "LOAD", "TAGS", "SERVICES"})};
+    for (const protocol::WorkerView& worker : workers) {
+      const char* state = !worker.online ? "offline" : worker.draining ? "draining" : "online";
+      const Paint paint = !worker.online    ? Paint::red
+                          : worker.draining ? Paint::yellow
+                                            : Paint::green;
+      rows.push_back({{worker.facts.name, Paint::bold},
+                      {worker.facts.host},
+                      {worker.facts.os},
+                      {worker.facts.arch},
+                      {state, paint},
+                      {std::to_string(worker.free) + "/" + std::to_string(worker.slots)},
+                      {std::to_string((worker.load_permille + 5) / 10) + "%"},
+                      {tags_text(worker)},
+                      {list_text(worker.services)}});
+    }
+    print_table(rows);
+  }
+
+  void status(const protocol::StatusView& status, const std::string& endpoint) override {
+    Rows rows;
+    const auto row = [&](const char* name, std::string value, Paint paint = Paint::none) {
+      rows.push_back({{name, Paint::dim}, {std::move(value), paint}});
+    };
+    row("broker", status.broker_name + " at " + endpoint, Paint::bold);
+    row("version", status.program_version);
+    row("up", age(status.uptime));
+    row("store", status.durable ? "durable" : "memory: accepted jobs are lost with the broker");
+    if (!status.admitting) row("admission", "closed: the store cannot write", Paint::red);
+    row("workers", std::to_string(status.workers_online) + " online, " +
+                       std::to_string(status.free) + " of " + std::to_string(status.slots) +
+                       " slots free");
+    for (size_t i = 0; i < status.jobs.size() && i < kJobStatusCount; ++i) {
+      const auto state = static_cast<JobStatus>(i);
+      if (status.jobs[i] == 0) continue;
+      rows.push_back({{std::string(status_name(state)), Paint::dim},
+                      {std::to_string(status.jobs[i]), paint_of(state)}});
+    }
+    print_table(rows);
+  }
+
+  void brokers(const std::vector<protocol::FoundBroker>& brokers,
+               const std::vector<std::string>& other_grids) override {
+    Rows rows{head({"ENDPOINT", "NAME", "EPOCH", "SOURCE"})};
+    for (const protocol::FoundBroker& broker : brokers) {
+      const bool heard = !broker.store.is_nil();
+      rows.push_back({{broker.endpoint, Paint::bold},
+                      {broker.name},
+                      {heard ? std::to_string(broker.epoch) : ""},
+                      {heard ? "beacon" : "configuration"}});
+    }
+    if (!brokers.empty()) print_table(rows);
+    for (const std::string& grid : other_grids) note("another grid was heard: " + grid);
+  }
+
+  void facts(const std::string& text, const Json::Object&) override { print(text + "\n"); }
+
+  void note(const std::string& text) override { print_err("zgrid: " + for_stderr(text) + "\n"); }
+  void error(const Error& error) override {
+    std::string text = painted("zgrid:", Paint::red, style_.colour && style_.notes_on_terminal) +
+                       " " + for_stderr(error.message) + "\n";
+    if (!error.hint.empty()) text += "  " + for_stderr(error.hint) + "\n";
+    print_err(text);
+  }
+
+ private:
+  using Rows = std::vector<std::vector<Cell>>;
+  static std::vector<Cell> head(std::initializer_list<const char*> names) {
+    std::vector<Cell> row;
+    for (const char* name : names) row.push_back({name, Paint::dim});
+    return row;
+  }
+  void print_table(Rows& rows) {
+    if (style_.is_terminal) {
+      for (auto& row : rows) {
+        for (Cell& cell : row) cell.text = neutralise(cell.text);
+      }
+    }
+    print(table(rows, style_.colour));
+  }
+
+  [[nodiscard]] std::string for_stderr(std::string_view text) const {
+    return style_.notes_on_terminal ? neutralise(text) : std::string(text);
+  }
+  void note_line(const std::string& where, const std::string& text) {
+    print_err("[" + for_stderr(where) + "] " + for_stderr(text) + "\n");
+  }
+
+  void explain_failure(const JobResult& result) {
+    print_err("zgrid: " + for_stderr(failure_of(result)) + "\n");
+    const auto& error = result.entry.outcome.error;
+    if (!error) return;
+    for (const std::string_view line : lines_of(error->stderr_tail)) {
+      print_err("  " + for_stderr(line) + "\n");
+    }
+  }
+
+  // NAME: line, for each line of the output.
+  void named_lines(const JobResult& result) {
+    if (result.status() != JobStatus::succeeded) return;
+    const std::string name = result.worker ? result.worker->name : "?";
+    const std::string output = bare_output(result.entry.output);
+    std::string text;
+    for (const std::string_view line : lines_of(output)) {
+      text += name + ": " + std::string(line) + "\n";
+    }
+    print(text.empty() ? name + ": \n" : text);
+  }
+
+  void card(const JobResult& result) {
+    const std::string name = result.worker ? result.worker->name : "?";
+    std::string top = painted(neutralise(name), Paint::bold, style_.colour);
+    if (result.worker) {
+      top += painted("  " + neutralise(result.worker->host + " · " + result.worker->os), Paint::dim,
+                     style_.colour);
+    }
+    top += "  " + painted(status_name(result.status()), paint_of(result.status()), style_.colour);
+    top += painted("  " + age(result.entry.outcome.run), Paint::dim, style_.colour);
+    std::string text = top + "\n";
+    if (result.status() == JobStatus::succeeded) {
+      const std::string output = neutralise(bare_output(result.entry.output));
+      for (const std::string_view line : lines_of(output)) {
+        text += "  " + std::string(line) + "\n";
+      }
+    }
+    print(text);
+  }
+
+  Style style_;
+};
+
+// The same without notes.
+class QuietRenderer final : public TextRenderer {
+ public:
+  using TextRenderer::TextRenderer;
+  void note(const std::string&) override {}
+};
+
+}  // namespace
+
+std::unique_ptr<Renderer> make_text_renderer(const Style& style) {
+  return std::make_unique<TextRenderer>(style);
+}
+std::unique_ptr<Renderer> make_quiet_renderer(const Style& style) {
+  return std::make_unique<QuietRenderer>(style);
+}
+
+}  // namespace zgrid::cli

@@ -1,0 +1,153 @@
+#include "client/cli/session.h"
+
+#include <algorithm>
+
+#include "client/discover.h"
+
+namespace zgrid::cli {
+
+std::unique_ptr<client::Finder> make_finder(const App& app, const conf::Settings& settings,
+                                            const std::vector<protocol::Root>& roots) {
+  protocol::BeaconSocket::Options beacons;
+  beacons.lan = settings.grid.lan;
+  beacons.interfaces = settings.grid.interfaces;
+  beacons.port = settings.grid.beacon_port;
+  auto socket = protocol::BeaconSocket::open(beacons);
+  if (!socket) app.out.note("cannot listen for beacons: " + socket.error().message);
+  client::BeaconFinder::Options options;
+  options.roots = roots;
+  options.peers = settings.grid.peers;
+  options.cache_file = app.env.cache_dir() + "/last-broker";
+  return std::make_unique<client::BeaconFinder>(
+      std::move(options), socket ? std::move(*socket) : nullptr, client::system_now().mono);
+}
+
+Result<std::unique_ptr<Session>> Session::open(App& app) {
+  auto settings = load_settings(app);
+  if (!settings) return fail(settings.error());
+  auto roots = load_roots(app, *settings);
+  if (!roots) return fail(roots.error());
+  return open_at(app, *settings, Place{app.globals.brokers, std::move(*roots)});
+}
+
+Result<std::unique_ptr<Session>> Session::open_at(App& app, const conf::Settings& settings,
+                                                  Place place) {
+  std::unique_ptr<Session> session(new Session(app));
+  session->connect(settings, std::move(place));
+  return session;
+}
+
+void Session::connect(const conf::Settings& settings, Place place) {
+  client::Connection::Options options;
+  options.endpoints = std::move(place.endpoints);
+  for (std::string& endpoint : options.endpoints) {
+    if (endpoint.find("://") == std::string::npos) endpoint = "tcp://" + endpoint;
+  }
+  if (options.endpoints.empty()) options.finder = make_finder(app_, settings, place.roots);
+  for (const protocol::Root& root : place.roots) {
+    options.keys.push_back(client::client_keys(root));
+  }
+  options.user_host = app_.user_host;
+  options.program_version = app_.version;
+  options.connect_timeout = settings.client.connect_timeout;
+  options.reconnect = settings.client.reconnect;
+  if (app_.globals.timeout) {
+    options.connect_timeout = std::min(options.connect_timeout, *app_.globals.timeout);
+  }
+  options.open_dealer = [this](protocol::Dealer::Options dealer) {
+    return protocol::Dealer::open(context_, std::move(dealer));
+  };
+  reconnect_ = settings.client.reconnect;
+  connection_ = std::make_unique<client::Connection>(std::move(options), *this);
+  if (app_.globals.timeout) deadline_ = connection_->deadline_in(*app_.globals.timeout);
+}
+
+Session::End Session::wait(const std::function<bool()>& done, MonoTime alarm_at,
+                           const std::function<void()>& alarm) {
+  const int fd = signals_.fd();
+  while (true) {
+    if (done()) return End::done;
+    if (connection_->is_over()) return End::lost;
+    const MonoTime now = connection_->now().mono;
+    // Before anybody authenticated, the connection's own timeout tells more (69).
+    const bool was_up = connection_->is_up() || !connection_->endpoint().empty();
+    if (was_up && now >= deadline_) return End::timeout;
+    if (now >= alarm_at) {
+      alarm_at = MonoTime::never();
+      alarm();
+      continue;
+    }
+    const MonoTime until = std::min(alarm_at, was_up ? deadline_ : MonoTime::never());
+    Millis nap{60'000};
+    if (until != MonoTime::never()) {
+      nap = std::clamp(std::chrono::ceil<Millis>(until - now), Millis{1}, nap);
+    }
+    connection_->run(nap, std::span<const int>(&fd, 1));
+    if (const auto signal = signals_.next()) {
+      signal_ = *signal;
+      return End::signal;
+    }
+  }
+}
+
+MonoTime Session::answer_deadline() const {
+  return std::min(deadline_, connection_->deadline_in(kAnswerTimeout));
+}
+
+Result<protocol::Answer> Session::answer_of(
+    const std::function<void(client::AnswerDone)>& ask_connection) {
+  std::optional<Result<protocol::Answer>> got;
+  ask_connection([&got](Result<protocol::Answer> answer) { got = std::move(answer); });
+  // The call has a deadline of its own, so --timeout needs no watching here.
+  const End end = wait([&] { return got.has_value(); });
+  if (end == End::signal) Signals::die_by(signal_);
+  if (got) return std::move(*got);
+  if (end == End::lost) return fail(lost_);
+  return fail(Errc::timeout, "the broker did not answer within --timeout");
+}
+
+Result<protocol::Answer> Session::ask(protocol::Query query) {
+  return answer_of([&](client::AnswerDone done) {
+    connection_->query(std::move(query), answer_deadline(), std::move(done));
+  });
+}
+
+Result<protocol::Answer> Session::tell(protocol::Control control) {
+  return answer_of([&](client::AnswerDone done) {
+    connection_->control(std::move(control), answer_deadline(), std::move(done));
+  });
+}
+
+Result<std::vector<JobId>> Session::resolve(const std::vector<std::string>& selectors) {
+  std::vector<JobId> ids(selectors.size());
+  std::vector<size_t> places;
+  protocol::Query query;
+  query.what = protocol::Query::What::resolve;
+  const auto flush = [&]() -> Result<void> {
+    if (places.empty()) return {};
+    auto answer = ask(query);
+    if (!answer) return fail(answer.error());
+    if (answer->jobs.size() != places.size()) {
+      return fail(Errc::internal, "the broker resolved another number of ids than asked");
+    }
+    for (size_t i = 0; i < places.size(); ++i) ids[places[i]] = answer->jobs[i].job;
+    places.clear();
+    query.selectors.clear();
+    return {};
+  };
+  for (size_t i = 0; i < selectors.size(); ++i) {
+    if (auto id = JobId::parse(selectors[i])) {
+      ids[i] = *id;
+      continue;
+    }
+    query.selectors.push_back(selectors[i]);
+    places.push_back(i);
+    if (places.size() == limits::kBatchItemsMax) {
+      if (auto ok = flush(); !ok) return fail(ok.error());
+    }
+  }
+  if (auto ok = flush(); !ok) return fail(ok.error());
+  return ids;
+}
+
+}  // namespace zgrid::cli

@@ -1,0 +1,96 @@
+// A command's connection to the broker: options, secret, discovery, signals and --timeout in one
+// place. The calling thread runs it; there is no other.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/cli/app.h"
+#include "client/cli/signals.h"
+#include "client/connection.h"
+
+namespace zgrid::cli {
+
+// Where to connect when it is not for the configuration to say.
+struct Place {
+  std::vector<std::string> endpoints;
+  std::vector<protocol::Root> roots;
+};
+
+class Session final : public client::Listener {
+ public:
+  // How long a question may wait for its answer when there is no --timeout.
+  static constexpr Seconds kAnswerTimeout{60};
+
+  static Result<std::unique_ptr<Session>> open(App& app);
+  static Result<std::unique_ptr<Session>> open_at(App& app, const conf::Settings& settings,
+                                                  Place place);
+
+  // How a wait ended.
+  enum class End : uint8_t { done, timeout, signal, lost };
+  // Turns until done() holds. `alarm` is called once at `alarm_at`.
+  End wait(const std::function<bool()>& done, MonoTime alarm_at = MonoTime::never(),
+           const std::function<void()>& alarm = nullptr);
+
+  // Asks and waits for the answer. A signal ends the process.
+  Result<protocol::Answer> ask(protocol::Query query);
+  Result<protocol::Answer> tell(protocol::Control control);
+  // Full ids of what the user typed, in order; `-` was replaced before. Asks the broker only for
+  // what is not a full id.
+  Result<std::vector<JobId>> resolve(const std::vector<std::string>& selectors);
+
+  client::Connection& connection() { return *connection_; }
+  // The end of --timeout, or of what a single question may take.
+  [[nodiscard]] MonoTime deadline() const { return deadline_; }
+  [[nodiscard]] MonoTime answer_deadline() const;
+  [[nodiscard]] int signal() const { return signal_; }
+  [[nodiscard]] const Error& lost_error() const { return lost_; }
+  // As long as there is no --timeout a broker that is away is waited for.
+  [[nodiscard]] Millis reconnect() const { return reconnect_; }
+
+  // What to do when the connection calls back; unset ones ignore it.
+  std::function<void(const client::Accepted&)> accepted;
+  std::function<void(const JobId&, const Error&)> refused;
+  std::function<void(const client::ResultView&)> result;
+  std::function<void(const JobId&, uint32_t, JobEvent&)> event;
+  std::function<void(const JobId&)> unknown;
+
+ private:
+  explicit Session(App& app) : app_(app), signals_{SIGINT, SIGTERM, SIGHUP} {}
+  void connect(const conf::Settings& settings, Place place);
+  Result<protocol::Answer> answer_of(const std::function<void(client::AnswerDone)>& ask_connection);
+
+  void on_accepted(const client::Accepted& a) override {
+    if (accepted) accepted(a);
+  }
+  void on_refused(const JobId& job, const Error& error) override {
+    if (refused) refused(job, error);
+  }
+  void on_result(const client::ResultView& view) override {
+    if (result) result(view);
+  }
+  void on_event(const JobId& job, uint32_t attempt, JobEvent& e) override {
+    if (event) event(job, attempt, e);
+  }
+  void on_unknown(const JobId& job) override {
+    if (unknown) unknown(job);
+  }
+  void on_lost(const Error& error) override { lost_ = error; }
+
+  App& app_;
+  Signals signals_;
+  protocol::Context context_;
+  std::unique_ptr<client::Connection> connection_;
+  MonoTime deadline_ = MonoTime::never();
+  Millis reconnect_{0};
+  int signal_ = 0;
+  Error lost_;
+};
+
+// The beacon finder that the settings ask for; its socket may be missing (then peers only).
+std::unique_ptr<client::Finder> make_finder(const App& app, const conf::Settings& settings,
+                                            const std::vector<protocol::Root>& roots);
+
+}  // namespace zgrid::cli

@@ -1,0 +1,147 @@
+#include "client/cli/submit.h"
+
+#include <algorithm>
+
+#include "client/cli/collector.h"
+#include "client/cli/text.h"
+#include "protocol/base/units.h"
+
+namespace zgrid::cli {
+namespace {
+
+// A job that nobody took for so long says why.
+constexpr Seconds kWhyAfter{2};
+// Of a broadcast's children at most so many are asked about.
+constexpr size_t kWhyMax = 8;
+
+struct Acceptance {
+  bool is_known = false;
+  std::optional<Error> refusal;
+  std::vector<JobId> jobs;  // the job, or the children of a broadcast
+  JobStatus status = JobStatus::queued;
+};
+
+// Notes for those jobs that no worker has, in the broker's own words.
+void ask_why(App& app, Session& session, const std::vector<JobId>& jobs) {
+  protocol::Query query;
+  query.what = protocol::Query::What::explain;
+  for (size_t i = 0; i < jobs.size() && i < kWhyMax; ++i) query.selectors.push_back(jobs[i].str());
+  if (query.selectors.empty()) return;
+  auto& connection = session.connection();
+  connection.query(std::move(query), session.answer_deadline(),
+                   [&app](Result<protocol::Answer> answer) {
+                     if (!answer) return;
+                     const auto parsed = Json::parse(answer->text);
+                     if (!parsed || parsed->as_array() == nullptr) return;
+                     for (const Json& job : *parsed->as_array()) {
+                       const Json* id = job.find("job");
+                       const Json* status = job.find("status");
+                       const Json* reason = job.find("reason");
+                       if (!id || !status || !reason || !id->as_string() || !status->as_string() ||
+                           !reason->as_string()) {
+                         continue;
+                       }
+                       const std::string& state = *status->as_string();
+                       if (state != "queued" && state != "waiting") continue;
+                       app.out.note("job " + short_id(*id->as_string()) + " is " + state + ": " +
+                                    *reason->as_string());
+                     }
+                   });
+}
+
+// Waits for the acknowledgement.
+Session::End await_acceptance(Session& session, PreparedJob job, const SubmitCommand& command,
+                              const JobId& id, Acceptance& into) {
+  session.accepted = [&into](const client::Accepted& accepted) {
+    into.is_known = true;
+    into.status = accepted.status;
+    into.jobs.assign(accepted.children.begin(), accepted.children.end());
+    if (into.jobs.empty()) into.jobs.push_back(accepted.job);
+  };
+  session.refused = [&into](const JobId&, const Error& error) {
+    into.is_known = true;
+    into.refusal = error;
+  };
+  client::Submission submission;
+  submission.spec = std::move(job.spec);
+  submission.entry.id = id;
+  submission.entry.input = std::move(job.input);
+  submission.entry.key = command.key;
+  client::SubmitFlags flags;
+  flags.watch = !command.detach;
+  flags.events = command.follow && !command.detach;
+  flags.retry_full = false;  // a script decides itself how often it tries: 75
+  auto& connection = session.connection();
+  const MonoTime ack_by = std::min(session.deadline(), connection.deadline_in(session.reconnect()));
+  connection.submit(std::move(submission), flags, ack_by);
+  const auto end = session.wait([&into] { return into.is_known; });
+  session.accepted = nullptr;
+  session.refused = nullptr;
+  return end;
+}
+
+int not_acknowledged(App& app, Session& session, Session::End end, const JobId& id) {
+  const std::string message = "job " + id.str() + " was not acknowledged";
+  const std::string hint =
+      "it may have been accepted: look with 'zgrid jobs'; submitting again "
+      "with the same --key is safe";
+  switch (end) {
+    case Session::End::done:
+      break;
+    case Session::End::lost:
+      return fail_with(app, session.lost_error());
+    case Session::End::signal:
+      app.out.note(message + " yet; " + hint);
+      return 128 + session.signal();
+    case Session::End::timeout:
+      return fail_with(app,
+                       {Errc::timeout, message + " within --timeout", hint, Effect::unknown, 0});
+  }
+  return exit_code(Errc::internal);
+}
+
+}  // namespace
+
+int submit_job(App& app, Session& session, const SubmitCommand& command, PreparedJob job) {
+  const bool is_broadcast = command.target.mode == Target::Mode::all;
+  Show show;
+  if (is_broadcast) show.layout = Layout::cards;
+  Collector collector(app, session, show);  // before the submit: a result may overtake its ack
+  if (command.follow) {
+    session.event = [&app](const JobId& id, uint32_t attempt, JobEvent& event) {
+      app.out.event(id, attempt, event);
+    };
+  }
+  auto& connection = session.connection();
+  client::JobIds ids;
+  const JobId id = ids.next(connection.now().wall);
+  Acceptance acceptance;
+  auto end = await_acceptance(session, std::move(job), command, id, acceptance);
+  if (end != Session::End::done && !acceptance.is_known) {
+    return not_acknowledged(app, session, end, id);
+  }
+  if (acceptance.refusal) return fail_with(app, *acceptance.refusal);
+  if (command.detach) {
+    std::vector<JobState> states;
+    for (const JobId& accepted : acceptance.jobs) states.push_back({accepted, acceptance.status});
+    app.out.accepted(states);
+    return 0;
+  }
+  for (const JobId& accepted : acceptance.jobs) collector.expect(accepted);
+  end = session.wait([&] { return collector.is_done(); }, connection.deadline_in(kWhyAfter),
+                     [&] { ask_why(app, session, collector.open_jobs()); });
+  session.event = nullptr;
+  return end == Session::End::done ? collector.exit() : collector.interrupted(end);
+}
+
+int run(App& app, const SubmitCommand& command) {
+  auto job = prepare_job(command);
+  if (!job) return fail_with(app, job.error());
+  auto session = Session::open(app);
+  if (!session) return fail_with(app, session.error());
+  const int exit = submit_job(app, **session, command, std::move(*job));
+  if ((*session)->signal() != 0) Signals::die_by((*session)->signal());
+  return exit;
+}
+
+}  // namespace zgrid::cli
