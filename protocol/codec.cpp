@@ -1,6 +1,7 @@
 // Writing. msgpack-cxx packs the values; the form is described in codec.h.
 #include "protocol/codec.h"
 
+#include <bit>
 #include <cmath>
 #include <msgpack.hpp>
 
@@ -115,7 +116,13 @@ struct Writer {
   void write(uint32_t value) { pack.pack_uint64(value); }
   void write(uint64_t value) { pack.pack_uint64(value); }
   void write(int32_t value) { pack.pack_int64(value); }
-  void write(double value) { pack.pack_double(value + 0.0); }  // -0 equals 0: the same bytes
+  // Not pack_double: that writes whole numbers as integers.
+  void write(double value) {
+    const auto bits = std::bit_cast<uint64_t>(value + 0.0);  // -0 equals 0: the same bytes
+    char bytes[9] = {static_cast<char>(0xcb)};
+    for (size_t i = 0; i < 8; ++i) bytes[i + 1] = static_cast<char>(bits >> (56 - 8 * i));
+    buffer.write(bytes, sizeof bytes);
+  }
   void write(Millis value) { pack.pack_int64(value.count()); }
   void write(Micros value) { pack.pack_int64(value.count()); }
   void write(WallTime value) { pack.pack_int64(value.us); }

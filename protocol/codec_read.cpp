@@ -16,6 +16,8 @@ namespace {
 template <class T>
 concept Described = requires(struct Reader& ar, T& value) { describe(ar, value); };
 
+constexpr uint64_t kKeyMax = 0xffff;  // of a map's keys
+
 // After the first error every read returns nothing and changes nothing.
 struct Reader {
   const Bytes& header;
@@ -24,6 +26,8 @@ struct Reader {
   const uint8_t* end;
   const char* error = nullptr;
   bool over_limit = false;
+
+  uint64_t next_frame = 1;  // the first that no payload has named yet
 
   // The fields left in the struct that is being read, and the key that comes next.
   uint32_t left = 0;
@@ -184,10 +188,11 @@ struct Reader {
       return;
     }
     --left;
-    const auto key = static_cast<int64_t>(read_uint() & 0xffff);
-    if (key <= last_key) return fail_with("keys are not in ascending order");
-    last_key = key;
-    next_key = ok() ? key : -1;
+    const uint64_t key = read_uint();
+    if (key > kKeyMax) return fail_with("a key is too large");
+    if (static_cast<int64_t>(key) <= last_key) return fail_with("keys are not in ascending order");
+    last_key = static_cast<int64_t>(key);
+    next_key = ok() ? last_key : -1;
   }
   int64_t last_key = -1;
 
@@ -198,10 +203,13 @@ struct Reader {
     advance();
   }
   template <class T>
-  void field(int key, T& value, const T&) {
+  void field(int key, T& value, const T& preset) {
+    // Not what the struct begins with: that may differ in another release.
+    value = preset;
     field(key, value);
   }
-  void text(int key, std::string& value, size_t max, std::string_view = {}) {
+  void text(int key, std::string& value, size_t max, std::string_view preset = {}) {
+    value = preset;
     if (!at_key(key)) return;
     const std::string_view view = read_str();
     if (view.size() > max) return too_large("a text is over its limit");
@@ -240,8 +248,15 @@ struct Reader {
     value = static_cast<int32_t>(wide);
   }
   void read(double& value) {
-    if (lead() != 0xcb) return fail_with("a number was expected");
-    value = std::bit_cast<double>(big_endian(8));
+    if (at < end && *at == 0xcb) {
+      ++at;
+      value = std::bit_cast<double>(big_endian(8));
+    } else if (at < end && *at == 0xca) {
+      ++at;
+      value = std::bit_cast<float>(static_cast<uint32_t>(big_endian(4)));
+    } else {
+      value = static_cast<double>(read_int());  // some libraries write 1.0 as 1
+    }
     if (!std::isfinite(value)) fail_with("a number is not finite");
   }
   void read(Millis& value) {
@@ -255,7 +270,14 @@ struct Reader {
     if (count < 0 || count > 315'576'000'000'000'000) return fail_with("a duration is out of range");
     value = Micros{count};
   }
-  void read(WallTime& value) { value.us = read_int(); }
+  void read(WallTime& value) {
+    const int64_t us = read_int();
+    // Ten thousand years each way: differences and sums cannot overflow.
+    if (us < -315'576'000'000'000'000 || us > 315'576'000'000'000'000) {
+      return fail_with("a time is out of range");
+    }
+    value.us = us;
+  }
   void read(std::string& value) {
     const std::string_view view = read_str();
     if (view.size() > limits::kTextBytesMax) return too_large("a text is over its limit");
@@ -271,7 +293,7 @@ struct Reader {
     requires std::is_enum_v<E>
   void read(E& value) {
     const uint64_t number = read_uint();
-    if (number > enum_max(E{})) return fail_with("an unknown enumerator");
+    if (number < enum_min(E{}) || number > enum_max(E{})) return fail_with("an unknown enumerator");
     value = static_cast<E>(number);
   }
   template <class T>
@@ -288,6 +310,9 @@ struct Reader {
     Spec decoded;
     read(decoded.job);
     if (!ok()) return;
+    if (static_cast<size_t>(at - start) > limits::kSpecBytesMax) {
+      return too_large("a spec is over its limit");
+    }
     const auto* base = reinterpret_cast<const uint8_t*>(header.data());
     // Specs live as long as their jobs: they must not keep a whole frame.
     decoded.raw = header.slice(static_cast<size_t>(start - base), static_cast<size_t>(at - start))
@@ -316,9 +341,13 @@ struct Reader {
     const uint64_t first = read_uint();
     const uint64_t count = read_uint();
     if (!ok()) return;
-    if (first == 0 || count == 0 || first >= frames.size() || count > frames.size() - first) {
+    if (first >= frames.size() || count == 0 || count > frames.size() - first) {
       return fail_with("a payload names frames that are not there");
     }
+    // Each frame belongs to one payload: a thousand entries that name the same 64 MiB would make
+    // 64 GB of them.
+    if (first < next_frame) return fail_with("payloads share frames or name them out of order");
+    next_frame = first + count;
     if (count == 1) {
       payload.data = frames[first];
       return;
@@ -446,6 +475,11 @@ Result<Message> read_body(Reader& reader, uint64_t kind, uint32_t elements) {
 Result<Message> decode(std::span<const Bytes> frames) {
   if (frames.empty() || frames.size() > 1 + limits::kPayloadFramesMax) {
     return fail(Errc::malformed, "not a valid message: it has no header or too many frames");
+  }
+  for (const Bytes& frame : frames) {
+    if (frame.size() > limits::kFrameBytesMax) {
+      return fail(Errc::too_large, "not a valid message: a frame is over 16 MiB");
+    }
   }
   Reader reader(frames[0], frames);
   const uint32_t elements = reader.read_array();

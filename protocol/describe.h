@@ -2,7 +2,8 @@
 // Internal to the codec. Keys ascend within a struct and are never reused (docs/protocol.md).
 //
 // An archive offers:
-//   field(key, value[, default])   a value; left out when it equals the default
+//   field(key, value[, default])   a value; left out when it equals the default, which is zero,
+//                                  empty or none unless given; a constant for ever
 //   text(key, string, max)         a string of at most `max` bytes
 //   list(key, vector, max)         at most `max` elements
 #pragma once
@@ -13,6 +14,7 @@
 namespace zgrid::protocol {
 
 namespace lim = zgrid::limits;
+inline constexpr uint8_t kFirstVersion = 1;  // what a version that is left out means
 inline constexpr size_t kPathMax = 255;  // host names, versions and the like
 
 template <class Ar>
@@ -114,8 +116,8 @@ void describe(Ar& ar, JobEvent& m) {
 
 template <class Ar>
 void describe(Ar& ar, Hello& m) {
-  ar.field(1, m.version_min);
-  ar.field(2, m.version_max);
+  ar.field(1, m.version_min, kFirstVersion);
+  ar.field(2, m.version_max, kFirstVersion);
   ar.text(3, m.program_version, lim::kNameBytesMax);
   ar.text(4, m.user_host, kPathMax);
 }
@@ -131,12 +133,12 @@ void describe(Ar& ar, InHand& m) {
 
 template <class Ar>
 void describe(Ar& ar, Ready& m) {
-  ar.field(1, m.version_min);
-  ar.field(2, m.version_max);
+  ar.field(1, m.version_min, kFirstVersion);
+  ar.field(2, m.version_max, kFirstVersion);
   ar.field(3, m.facts);
   ar.field(4, m.boot);
-  ar.field(5, m.slots);
-  ar.field(6, m.window);
+  ar.field(5, m.slots, 1u);
+  ar.field(6, m.window, 1u);
   ar.field(7, m.draining);
   ar.list(8, m.tags, lim::kTagsMax);
   ar.list(9, m.services, lim::kServicesMax);
@@ -148,13 +150,13 @@ void describe(Ar& ar, Ready& m) {
 
 template <class Ar>
 void describe(Ar& ar, Welcome& m) {
-  ar.field(1, m.version);
+  ar.field(1, m.version, kFirstVersion);
   ar.text(2, m.program_version, lim::kNameBytesMax);
   ar.text(3, m.broker_name, kPathMax);
   ar.field(4, m.store);
   ar.field(5, m.epoch);
-  ar.field(6, m.heartbeat);
-  ar.field(7, m.lease);
+  ar.field(6, m.heartbeat, Millis{1000});
+  ar.field(7, m.lease, Millis{3000});
   ar.field(8, m.now);
   ar.field(9, m.durable, true);
   ar.list(10, m.discard, lim::kInHandMax);
@@ -434,7 +436,7 @@ void describe(Ar& ar, Partial& m) {
 template <class Ar>
 void describe(Ar& ar, Abort::Item& m) {
   ar.field(1, m.token);
-  ar.field(2, m.reason);
+  ar.field(2, m.reason, Abort::Reason::stale);
 }
 
 template <class Ar>
@@ -457,7 +459,12 @@ void describe(Ar& ar, Started& m) {
   ar.list(1, m.items, lim::kBatchItemsMax);
 }
 
-// The highest legal number of each enum that travels.
+// The lowest and the highest legal number of each enum that travels.
+template <class E>
+constexpr uint64_t enum_min(E) {
+  return 0;
+}
+inline constexpr uint64_t enum_min(Errc) { return 1; }
 inline constexpr uint64_t enum_max(JobKind) { return 3; }
 inline constexpr uint64_t enum_max(JobStatus) { return 9; }
 inline constexpr uint64_t enum_max(PayloadTag) { return 2; }
