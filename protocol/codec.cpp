@@ -1,6 +1,7 @@
 // Writing. msgpack-cxx packs the values; the form is described in codec.h.
 #include "protocol/codec.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <msgpack.hpp>
@@ -123,9 +124,12 @@ struct Writer {
     for (size_t i = 0; i < 8; ++i) bytes[i + 1] = static_cast<char>(bits >> (56 - 8 * i));
     buffer.write(bytes, sizeof bytes);
   }
-  void write(Millis value) { pack.pack_int64(value.count()); }
-  void write(Micros value) { pack.pack_int64(value.count()); }
-  void write(WallTime value) { pack.pack_int64(value.us); }
+  // A clock that misbehaves must not make a message that every reader refuses.
+  void write(Millis value) { pack.pack_int64(std::clamp(value, Millis{0}, kMillisMax).count()); }
+  void write(Micros value) { pack.pack_int64(std::clamp(value, Micros{0}, kMicrosMax).count()); }
+  void write(WallTime value) {
+    pack.pack_int64(std::clamp(value.us, -kMicrosMax.count(), kMicrosMax.count()));
+  }
   void write(const std::string& value) { put_text(value); }
   template <class Tag>
   void write(const Id<Tag>& id) {

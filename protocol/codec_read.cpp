@@ -261,19 +261,17 @@ struct Reader {
   }
   void read(Millis& value) {
     const int64_t count = read_int();
-    // Ten thousand years: sums of such durations cannot overflow microseconds.
-    if (count < 0 || count > 315'576'000'000'000) return fail_with("a duration is out of range");
+    if (count < 0 || count > kMillisMax.count()) return fail_with("a duration is out of range");
     value = Millis{count};
   }
   void read(Micros& value) {
     const int64_t count = read_int();
-    if (count < 0 || count > 315'576'000'000'000'000) return fail_with("a duration is out of range");
+    if (count < 0 || count > kMicrosMax.count()) return fail_with("a duration is out of range");
     value = Micros{count};
   }
   void read(WallTime& value) {
     const int64_t us = read_int();
-    // Ten thousand years each way: differences and sums cannot overflow.
-    if (us < -315'576'000'000'000'000 || us > 315'576'000'000'000'000) {
+    if (us < -kMicrosMax.count() || us > kMicrosMax.count()) {
       return fail_with("a time is out of range");
     }
     value.us = us;

@@ -15,6 +15,9 @@ namespace zgrid::protocol {
 
 namespace lim = zgrid::limits;
 inline constexpr uint8_t kFirstVersion = 1;  // what a version that is left out means
+// Ten thousand years: sums and differences of two such times cannot overflow microseconds.
+inline constexpr Micros kMicrosMax{315'576'000'000'000'000};
+inline constexpr Millis kMillisMax{315'576'000'000'000};
 inline constexpr size_t kPathMax = 255;  // host names, versions and the like
 
 template <class Ar>

@@ -113,7 +113,7 @@ TEST(HostileBytes, WithKeysOutOfOrderTwiceOrTooLargeAreRefused) {
   expect_malformed(header(Kind::heartbeat, "\x82\x02\x01\x01\x01"), "out of order");
   expect_malformed(header(Kind::heartbeat, "\x82\x01\x01\x01\x01"), "twice");
   expect_malformed(header(Kind::heartbeat, "\x83\x01\x01\x50\x01\x50\x01"), "unknown twice");
-  expect_malformed(header(Kind::heartbeat, "\x81\xce\x00\x01\x00\x01\x05"), "a key like 1");
+  expect_malformed(header(Kind::heartbeat, "\x81\xce\x00\x01\x00\x01\x05"s), "a key like 1");
   expect_malformed(header(Kind::heartbeat,
                           "\x81\xa1"
                           "1\x01"),

@@ -162,6 +162,18 @@ TEST(Codec, ANumberThatIsNoneIsLeftOut) {
   EXPECT_TRUE(decode_spec(make_spec(spec)->raw));
 }
 
+TEST(Codec, ATimeOutOfRangeIsMovedIntoItWhenWritten) {
+  Outcome outcome;
+  outcome.run = Micros{-5};
+  EXPECT_EQ(decode_outcome(encode_outcome(outcome)).value().run, Micros{0});
+  Welcome welcome;
+  welcome.now = WallTime{INT64_MIN};
+  welcome.lease = Millis::max();
+  const auto arrived = std::get<Welcome>(round_trip(welcome));
+  EXPECT_EQ(arrived.now.us, -kMicrosMax.count());
+  EXPECT_EQ(arrived.lease, kMillisMax);
+}
+
 TEST(Codec, ATextOverItsLimitIsCutWhenWritten) {
   Disconnect disconnect{std::string(limits::kTextBytesMax + 5, 'x')};
   EXPECT_EQ(std::get<Disconnect>(round_trip(disconnect)).reason.size(), limits::kTextBytesMax);
