@@ -22,14 +22,20 @@ void on_refused(State& s, Refused&& m) {
     case Errc::envelope_version:
     case Errc::config:
     case Errc::forbidden:
-    case Errc::revoked: s.effects.fatal = std::move(m.error); return;
-    default: return;  // of one message; nothing was lost by it
+    case Errc::revoked:
+      s.effects.fatal = std::move(m.error);
+      return;
+    default:
+      return;  // of one message; nothing was lost by it
   }
 }
 
 void on_goodbye(State& s) {
-  // Either the broker does not know us (any more), or it stops: introduce ourselves again.
-  if (s.phase == Phase::welcomed) introduce(s);
+  // Either the broker does not know us (any more), or it stops: introduce ourselves again. Results
+  // on their way may have been dropped unread, so they are sent again after the welcome.
+  if (s.phase != Phase::welcomed) return;
+  on_away(s);
+  introduce(s);
 }
 
 struct FromBroker {
@@ -136,8 +142,8 @@ void Core::receive(Message&& message) {
   State& s = *state_;
   s.last_heard = s.now.mono;
   if (s.phase == Phase::disconnected) return;  // of a connection that we gave up
-  const bool is_talk = !std::holds_alternative<Welcome>(message) &&
-                       !std::holds_alternative<Refused>(message);
+  const bool is_talk =
+      !std::holds_alternative<Welcome>(message) && !std::holds_alternative<Refused>(message);
   if (s.phase == Phase::introduced && is_talk) return;  // meant for who we were before
   std::visit(FromBroker{s}, message);
 }
@@ -239,9 +245,8 @@ void introduce(State& s) {
   // Sorted, because the order of a hash table is nobody's decision.
   std::vector<const Attempt*> held;
   for (const auto& [nonce, attempt] : s.attempts) held.push_back(&attempt);
-  std::sort(held.begin(), held.end(), [](const Attempt* a, const Attempt* b) {
-    return a->start.token < b->start.token;
-  });
+  std::sort(held.begin(), held.end(),
+            [](const Attempt* a, const Attempt* b) { return a->start.token < b->start.token; });
   for (const Attempt* attempt : held) {
     add(attempt->start.token, attempt->running ? InHand::State::running : InHand::State::queued);
   }
