@@ -2,12 +2,15 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
-#include <vector>
+#include <string_view>
 
 #include "worker/executors/fd.h"
 
@@ -16,6 +19,9 @@ namespace {
 
 constexpr int kDepthMax = 64;  // open folders at once; what lies deeper is first moved up
 constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+constexpr mode_t kScratchMode = 0700;
+constexpr const char* kPrefix = "scratch-";  // then our process id, "-" and a number
 
 using Folder = std::unique_ptr<DIR, int (*)(DIR*)>;
 
@@ -75,12 +81,22 @@ Failure failed(const std::string& what, const std::string& path, int error) {
   return fail(Errc::io, "cannot " + what + " '" + path + "': " + std::strerror(error));
 }
 
-}  // namespace
-
-Result<void> make_scratch(const std::string& path) {
-  if (::mkdir(path.c_str(), 0700) == 0 || errno == EEXIST) return {};
-  return failed("make the folder", path, errno);
+// True for a folder with nothing in it that still has the mode it was made with.
+bool is_as_made(const std::string& path) {
+  const int fd = ::open(path.c_str(), kFolderFlags);
+  if (fd < 0) return false;
+  const Folder folder(::fdopendir(fd), ::closedir);
+  struct stat info;
+  if (folder == nullptr || ::fstat(fd, &info) != 0) return false;
+  if (info.st_uid != ::geteuid() || (info.st_mode & 07777) != kScratchMode) return false;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") return false;
+  }
+  return true;
 }
+
+}  // namespace
 
 Result<void> remove_tree(const std::string& path) {
   if (::rmdir(path.c_str()) == 0 || ::unlink(path.c_str()) == 0 || errno == ENOENT) return {};
@@ -97,6 +113,55 @@ Result<void> remove_tree(const std::string& path) {
     const int error = errno;
     if (remover.error() != 0) return failed("remove", path, remover.error());
     if (error != ENOTEMPTY && error != EEXIST) return failed("remove", path, error);
+  }
+}
+
+ScratchPool::ScratchPool(std::string root) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(root, error);
+  root_ = error ? std::move(root) : absolute.string();
+  remove_stale();
+}
+
+ScratchPool::~ScratchPool() {
+  for (const std::string& path : kept_) static_cast<void>(remove_tree(path));
+}
+
+void ScratchPool::remove_stale() const {
+  const std::string_view prefix = kPrefix;
+  std::error_code error;
+  std::filesystem::directory_iterator entry(root_, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    if (name.compare(0, prefix.size(), prefix) != 0) continue;
+    const pid_t owner = std::atoi(name.c_str() + prefix.size());
+    const bool dead = owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH;
+    if (dead) static_cast<void>(remove_tree(entry->path().string()));
+  }
+}
+
+Result<std::string> ScratchPool::take() {
+  if (!kept_.empty()) {
+    std::string path = std::move(kept_.back());
+    kept_.pop_back();
+    return path;
+  }
+  const std::string base = root_ + "/" + kPrefix + std::to_string(::getpid()) + "-";
+  while (true) {  // another pool of this process may use the same root
+    std::string path = base + std::to_string(next_++);
+    if (::mkdir(path.c_str(), kScratchMode) == 0) {
+      ::chmod(path.c_str(), kScratchMode);  // whatever the umask says
+      return path;
+    }
+    if (errno != EEXIST) return failed("make the folder", path, errno);
+  }
+}
+
+void ScratchPool::give_back(std::string path) {
+  if (kept_.size() < kKeptMax && is_as_made(path)) {
+    kept_.push_back(std::move(path));
+  } else {
+    static_cast<void>(remove_tree(path));
   }
 }
 

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "protocol/base/units.h"
-#include "worker/executors/scratch.h"
 #include "worker/workflow/runner_impl.h"
 
 namespace zgrid::worker {
@@ -47,7 +46,8 @@ RunnerImpl::RunnerImpl(Options options, Callbacks callbacks, WorkflowMap workflo
       callbacks_(std::move(callbacks)),
       workflows_(std::move(workflows)),
       providers_(std::move(providers)),
-      prompt_workflow_(prompt_workflow()) {}
+      prompt_workflow_(prompt_workflow()),
+      scratch_(options_.scratch_root) {}
 
 Result<void> RunnerImpl::begin() {
   Processes::Options options;
@@ -63,7 +63,7 @@ Result<void> RunnerImpl::begin() {
 RunnerImpl::~RunnerImpl() {
   processes_.reset();
   for (const auto& [token, run] : runs_) {
-    if (!run->scratch.empty()) static_cast<void>(remove_tree(run->scratch));
+    if (!run->scratch.empty()) scratch_.give_back(std::move(run->scratch));
   }
 }
 
@@ -225,7 +225,7 @@ void RunnerImpl::hand_over_ended() {
     const std::unique_ptr<JobRun> run = std::move(found->second);
     runs_.erase(found);
     slots_used_ -= run->slots();
-    if (!run->scratch.empty()) static_cast<void>(remove_tree(run->scratch));
+    if (!run->scratch.empty()) scratch_.give_back(std::move(run->scratch));
     run->outcome.run = now_.mono - run->started;
     if (run->engine != nullptr) run->outcome.usage = run->engine->usage();
     callbacks_.on_end(run->token(), std::move(run->outcome), std::move(run->output));

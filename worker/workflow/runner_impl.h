@@ -13,6 +13,7 @@
 
 #include "worker/executors/processes.h"
 #include "worker/executors/providers.h"
+#include "worker/executors/scratch.h"
 #include "worker/runner.h"
 #include "worker/workflow/definition.h"
 #include "worker/workflow/job_run.h"
@@ -56,7 +57,6 @@ class RunnerImpl final : public Runner, private ProcessListener {
   void start_step(JobRun& run, Engine::Start start);
   tl::expected<void, NotStarted> start_process(JobRun& run, const Engine::Start& start);
   Result<std::string> render_input(const JobRun& run, const Engine::Start& start) const;
-  Result<void> make_scratch_of(JobRun& run);
   [[nodiscard]] std::vector<std::string> environment_of(const JobRun& run,
                                                         const StepProcess& process) const;
   [[nodiscard]] std::string inherited(const std::string& name) const;
@@ -78,6 +78,7 @@ class RunnerImpl final : public Runner, private ProcessListener {
   WorkflowMap workflows_;
   Providers providers_;
   WorkflowRef prompt_workflow_;
+  ScratchPool scratch_;
   std::unique_ptr<Processes> processes_;
   std::map<Token, std::unique_ptr<JobRun>> runs_;
   std::map<ProcessId, JobRun*> owners_;

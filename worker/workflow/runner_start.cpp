@@ -2,7 +2,6 @@
 #include <filesystem>
 #include <utility>
 
-#include "worker/executors/scratch.h"
 #include "worker/workflow/runner_impl.h"
 
 namespace zgrid::worker {
@@ -10,11 +9,6 @@ namespace {
 
 constexpr const char* kInherited[] = {"PATH", "HOME", "USER", "LANG", "TZ"};
 constexpr const char* kDefaultPath = "/usr/local/bin:/usr/bin:/bin";  // a worker without PATH
-
-std::string scratch_name(const Token& token) {
-  return token.job.str() + "-" + std::to_string(token.attempt) + "-" +
-         token.nonce.str().substr(0, 8);
-}
 
 std::string current_folder() {
   std::error_code error;
@@ -78,8 +72,10 @@ tl::expected<void, RunnerImpl::NotStarted> RunnerImpl::start_process(JobRun& run
   };
   const Result<std::string> input = render_input(run, start);
   if (!input) return not_started(JobErrorKind::validation, input.error());
-  if (const Result<void> made = make_scratch_of(run); !made) {
-    return not_started(JobErrorKind::spawn, made.error());
+  if (run.scratch.empty()) {
+    Result<std::string> scratch = scratch_.take();
+    if (!scratch) return not_started(JobErrorKind::spawn, scratch.error());
+    run.scratch = std::move(*scratch);
   }
   StepProcess process(start.run, *start.step);
   SpawnRequest request;
@@ -128,16 +124,6 @@ Result<std::string> RunnerImpl::render_input(const JobRun& run, const Engine::St
   const std::string& system = run.spec().system;
   if (step.prompt && !system.empty()) return system + "\n\n" + *rendered;
   return rendered;
-}
-
-Result<void> RunnerImpl::make_scratch_of(JobRun& run) {
-  if (!run.scratch.empty()) return {};
-  std::error_code error;
-  const std::filesystem::path root = std::filesystem::absolute(options_.scratch_root, error);
-  std::string path = (root / scratch_name(run.token())).string();
-  if (const Result<void> made = make_scratch(path); !made) return fail(made.error());
-  run.scratch = std::move(path);
-  return {};
 }
 
 std::string RunnerImpl::inherited(const std::string& name) const {

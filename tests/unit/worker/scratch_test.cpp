@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <vector>
 
 #include "temp_folder.h"
 
@@ -9,14 +13,6 @@ namespace zgrid::worker {
 namespace {
 
 namespace fs = std::filesystem;
-
-TEST(Scratch, is_for_its_owner_only) {
-  TempFolder folder;
-  ASSERT_TRUE(make_scratch(folder.file("s")).has_value());
-  EXPECT_EQ(fs::status(folder.file("s")).permissions(), fs::perms::owner_all);
-  EXPECT_TRUE(make_scratch(folder.file("s")).has_value());
-  EXPECT_EQ(make_scratch(folder.file("none/s")).error().code, Errc::io);
-}
 
 TEST(Scratch, removes_a_tree_without_following_links) {
   TempFolder folder;
@@ -52,6 +48,61 @@ TEST(Scratch, removes_what_is_deeper_than_a_path_can_name) {
 TEST(Scratch, removing_what_is_not_there_is_fine) {
   TempFolder folder;
   EXPECT_TRUE(remove_tree(folder.file("none")).has_value());
+}
+
+TEST(ScratchPool, folders_are_for_their_owner_only_and_each_is_another) {
+  TempFolder folder;
+  ScratchPool pool(folder.path());
+  ScratchPool other(folder.path());
+  const std::vector<std::string> paths{*pool.take(), *pool.take(), *other.take()};
+  EXPECT_NE(paths[0], paths[1]);
+  EXPECT_NE(paths[0], paths[2]);
+  for (const std::string& path : paths) {
+    EXPECT_EQ(fs::status(path).permissions(), fs::perms::owner_all);
+    EXPECT_EQ(fs::remove(path), true);
+  }
+  EXPECT_EQ(ScratchPool(folder.file("none")).take().error().code, Errc::io);
+}
+
+TEST(ScratchPool, only_an_untouched_folder_is_used_again) {
+  TempFolder folder;
+  {
+    ScratchPool pool(folder.path());
+    std::string path = *pool.take();
+    pool.give_back(path);
+    EXPECT_EQ(*pool.take(), path);
+    fs::permissions(path, fs::perms::all);
+    pool.give_back(path);
+    EXPECT_FALSE(fs::exists(path));
+    path = *pool.take();
+    std::ofstream(path + "/file") << "x";
+    pool.give_back(path);
+    EXPECT_FALSE(fs::exists(path));
+    path = *pool.take();
+    fs::remove(path);
+    fs::create_symlink("/", path);
+    pool.give_back(path);
+    EXPECT_FALSE(fs::is_symlink(path));
+    pool.give_back(*pool.take());
+    EXPECT_FALSE(fs::is_empty(folder.path()));
+  }
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(ScratchPool, what_a_dead_process_left_is_removed) {
+  TempFolder folder;
+  const pid_t dead = ::fork();
+  if (dead == 0) ::_exit(0);
+  ::waitpid(dead, nullptr, 0);
+  const std::string stale = folder.file("scratch-" + std::to_string(dead) + "-1");
+  const std::string alive = folder.file("scratch-" + std::to_string(::getppid()) + "-1");
+  fs::create_directories(stale + "/a");
+  fs::create_directory(alive);
+  fs::create_directory(folder.file("mine"));
+  const ScratchPool pool(folder.path());
+  EXPECT_FALSE(fs::exists(stale));
+  EXPECT_TRUE(fs::exists(alive));
+  EXPECT_TRUE(folder.has("mine"));
 }
 
 }  // namespace
