@@ -206,11 +206,12 @@ bool Committer::settle(const CommitResult& result, const Batch& batch, uint32_t&
     return false;
   }
   report(result);
+  // When the end comes, one attempt is due at once; it may come while the loop is woken.
+  const bool was_stopping = stopping_;
   signal(std::move(lock));
   lock = Lock(mutex_);
-  // When the end comes, one attempt is due at once.
-  const bool was_stopping = stopping_;
-  changed_.wait_for(lock, pause, [&] { return stopping_ && !was_stopping; });
+  const auto until = std::min(Clock::now() + pause, give_up_at_);
+  changed_.wait_until(lock, until, [&] { return stopping_ && !was_stopping; });
   pause = std::min(pause * 2, options_.retry_max);
   return true;
 }

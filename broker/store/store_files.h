@@ -48,7 +48,7 @@ class StoreLock {
 };
 
 // After a failed sync the page cache may show bytes that the disk does not have, and a process
-// that was killed for it must not be followed by one that believes them.
+// that was killed for it must not be followed by one that believes them. Reads the file anew.
 void drop_page_cache(const std::string& path);
 
 // Writes zeros behind the end of a file until it has this size, and syncs, so that later writes

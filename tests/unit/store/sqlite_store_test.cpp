@@ -1,0 +1,339 @@
+// What only the store on disk does: restarts, locks, damage, full disks.
+#include "broker/store/sqlite_store.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "tests/contract/store_sample.h"
+
+namespace zgrid::broker {
+namespace {
+
+using namespace sample;  // NOLINT
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class SqliteStoreTest : public testing::Test {
+ protected:
+  std::unique_ptr<JobStore> open() {
+    Result<std::unique_ptr<JobStore>> opened = open_store(path_);
+    if (opened) return std::move(*opened);
+    ADD_FAILURE() << opened.error().message;
+    return nullptr;
+  }
+  Error refused() {
+    Result<std::unique_ptr<JobStore>> opened = open_store(path_);
+    if (!opened) return opened.error();
+    ADD_FAILURE() << "the store was opened";
+    return {};
+  }
+  // As if the process died: the files are copied while the store is open.
+  std::string snapshot(const std::string& name) {
+    const std::string copy = folder_.file(name);
+    for (const char* suffix : {"", "-wal"}) {
+      if (std::filesystem::exists(path_ + suffix)) {
+        std::filesystem::copy_file(path_ + suffix, copy + suffix);
+      }
+    }
+    return copy;
+  }
+  static std::string contents(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  static void write(const std::string& path, const std::string& bytes) {
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+  }
+
+  TempFolder folder_;
+  std::string path_ = folder_.file("state/zgrid/broker.db");
+};
+
+TEST_F(SqliteStoreTest, KeepsEverythingAcrossARestart) {
+  StoreId id;
+  PutJob large = put_job(3);
+  large.input.data = Bytes::own(std::string(50'000, 'x'));
+  {
+    const auto store = open();
+    id = store->info().id;
+    EXPECT_EQ(store->info().epoch, 1u);
+    EXPECT_EQ(store->info().description, path_);
+    expect_durable(*store, batch(put_job(1), put_job(2), large));
+    expect_durable(*store, batch(put_state(1, JobStatus::running, facts("gpu")),
+                                 put_end(2, JobStatus::failed, facts("gpu")),
+                                 PutDrain{some_id<WorkerId>(4), true}));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_ + "-wal")) << "an orderly stop leaves one file";
+  const auto store = open();
+  EXPECT_EQ(store->info().id, id);
+  EXPECT_EQ(store->info().epoch, 2u);
+  const auto all = recovered(*store);
+  ASSERT_TRUE(all) << all.error().message;
+  EXPECT_THAT(all->order, ElementsAre(1, 2, 3));
+  expect_same(all->unfinished[0].state, put_state(1, JobStatus::running, facts("gpu")));
+  expect_same(all->unfinished[1].accepted, large);
+  expect_same(*stored(*store, job_id(2)).ended, put_end(2, JobStatus::failed, facts("gpu")));
+  EXPECT_THAT(all->draining, ElementsAre(some_id<WorkerId>(4)));
+}
+
+TEST_F(SqliteStoreTest, TakesChangesOfJobsThatItHasNotRecovered) {
+  { expect_durable(*open(), batch(put_job(1), put_job(2))); }
+  const auto store = open();
+  expect_durable(*store, batch(put_end(1), put_state(2, JobStatus::running)));
+  EXPECT_EQ(stored(*store, job_id(1)).status(), JobStatus::succeeded);
+  EXPECT_THAT(listed(*store, {0, {JobStatus::running}, ""}), ElementsAre(2));
+}
+
+TEST_F(SqliteStoreTest, HasWhatWasCommittedWhenTheProcessDies) {
+  const auto store = open();
+  expect_durable(*store, batch(put_job(1)));
+  expect_durable(*store, batch(put_end(1), put_job(2)));
+  path_ = snapshot("crashed.db");
+  const auto after = open();
+  EXPECT_EQ(after->info().id, store->info().id);
+  EXPECT_EQ(after->info().epoch, 2u);
+  EXPECT_THAT(recovered(*after)->order, ElementsAre(1, 2));
+}
+
+TEST_F(SqliteStoreTest, KeepsOthersOut) {
+  const auto store = open();
+  const Error error = refused();
+  EXPECT_EQ(error.code, Errc::cannot_create);
+  EXPECT_THAT(error.message, HasSubstr(path_));
+  EXPECT_THAT(error.message, HasSubstr("another broker (pid " + std::to_string(getpid()) + ")"));
+  struct stat info {};
+  ASSERT_EQ(stat((path_).c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  ASSERT_EQ(stat((path_ + "-wal").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0600u);
+  ASSERT_EQ(stat(folder_.file("state").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700u);
+}
+
+TEST_F(SqliteStoreTest, GrowsItsLogAtTheStartAndNeverInOperation) {
+  const auto store = open();
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), SqliteStore::kWalBytes);
+  for (uint64_t seq = 1; seq <= 20'000;) {
+    std::vector<Record> records;
+    for (int i = 0; i < 200; ++i) records.emplace_back(put_job(seq++));
+    expect_durable(*store, records);
+    if (seq % 400 == 1) {
+      EXPECT_EQ(store->tend().outcome, Commit::durable);
+    }
+  }
+  EXPECT_EQ(std::filesystem::file_size(path_ + "-wal"), SqliteStore::kWalBytes);
+  // Also if nobody tends it.
+  for (uint64_t seq = 20'001; seq <= 60'000;) {
+    std::vector<Record> records;
+    for (int i = 0; i < 1000; ++i) records.emplace_back(put_job(seq++));
+    expect_durable(*store, records);
+  }
+  EXPECT_LE(std::filesystem::file_size(path_ + "-wal"), 2 * SqliteStore::kWalBytes);
+}
+
+TEST_F(SqliteStoreTest, RefusesFilesThatAreNoStore) {
+  std::filesystem::create_directories(folder_.file("state/zgrid"));
+  write(path_, "");
+  EXPECT_EQ(refused().code, Errc::corrupt);
+  write(path_, std::string(10'000, 'x'));
+  EXPECT_EQ(refused().code, Errc::corrupt);
+  std::filesystem::remove(path_);
+  write(path_ + "-wal", "something");
+  EXPECT_EQ(refused().code, Errc::corrupt) << "a log without its file";
+  std::filesystem::remove(path_ + "-wal");
+  std::filesystem::create_directory(path_);
+  EXPECT_NE(refused().message, "");
+  path_ = "/proc/zgrid/broker.db";
+  EXPECT_EQ(refused().code, Errc::cannot_create);
+}
+
+TEST_F(SqliteStoreTest, RefusesAFileOfAnotherProgramOrOfANewerVersion) {
+  { open(); }
+  // The marks stand in the header: user_version at 60, application_id at 68.
+  const std::string whole = contents(path_);
+  std::string other = whole;
+  other[71] = 'x';
+  write(path_, other);
+  EXPECT_EQ(refused().code, Errc::cannot_create);
+  other = whole;
+  other[63] = 2;
+  write(path_, other);
+  EXPECT_EQ(refused().code, Errc::unsupported);
+  write(path_, whole);
+  EXPECT_NE(open(), nullptr);
+}
+
+// Opens, recovers and reads all that can be read. The first error, if there was one.
+std::optional<Error> use(const std::string& path, uint64_t jobs) {
+  Result<std::unique_ptr<JobStore>> store = open_store(path);
+  if (!store) return store.error();
+  const auto all = recovered(**store);
+  if (!all) return all.error();
+  std::optional<Error> first;
+  for (uint64_t seq = 1; seq <= jobs; ++seq) {
+    const auto job = (*store)->read(job_id(seq));
+    if (!job) {
+      first = job.error();
+    } else if (!*job || (*job)->accepted.seq != seq || (*job)->accepted.owner != "ada@desk") {
+      return Error{Errc::internal, "a wrong answer for job " + std::to_string(seq)};
+    } else if ((*job)->ended && (*job)->ended->output != put_end(seq).output &&
+               (*job)->ended->output.data.size() < 5000) {
+      return Error{Errc::internal, "a wrong output of job " + std::to_string(seq)};
+    }
+  }
+  return first;
+}
+
+class DamagedStore : public SqliteStoreTest {
+ protected:
+  static constexpr uint64_t kJobs = 60;
+  void SetUp() override {
+    const auto store = open();
+    for (uint64_t seq = 1; seq <= kJobs; ++seq) {
+      PutJob job = put_job(seq, spec(seq % 2 ? "odd" : ""));
+      PutEnd end = put_end(seq, seq % 5 ? JobStatus::succeeded : JobStatus::failed, facts("box"));
+      if (seq % 10 == 0) end.output.data = Bytes::own(std::string(6000, 'o'));
+      expect_durable(*store, batch(job, put_state(seq, JobStatus::running)));
+      if (seq % 3 != 0) expect_durable(*store, batch(end));
+    }
+    crashed_ = snapshot("crashed.db");
+  }
+  std::string crashed_;
+};
+
+TEST_F(DamagedStore, NeverGivesAWrongAnswerForAFlippedBit) {
+  const std::string whole = contents(path_);
+  ASSERT_GT(whole.size(), 20'000u);
+  ASSERT_FALSE(use(path_, kJobs));
+  size_t noticed = 0;
+  size_t tried = 0;
+  const std::string damaged = folder_.file("damaged.db");
+  for (size_t at = 20; at < whole.size(); at += 97) {
+    if (whole[at] == 0) continue;  // mostly free space
+    std::string bytes = whole;
+    bytes[at] = static_cast<char>(bytes[at] ^ (1 << at % 8));
+    std::filesystem::remove(damaged + "-wal");
+    write(damaged, bytes);
+    ++tried;
+    const auto error = use(damaged, kJobs);
+    if (!error) continue;
+    ++noticed;
+    EXPECT_EQ(error->code, Errc::corrupt) << "byte " << at << ": " << error->message;
+    EXPECT_NE(error->message, "");
+  }
+  // The rest are bytes without a meaning, such as header counters.
+  EXPECT_GT(tried, 100u);
+  EXPECT_GT(noticed * 10, tried * 8) << noticed << " of " << tried;
+}
+
+TEST_F(DamagedStore, NoticesThatTheFileWasCutShort) {
+  const std::string whole = contents(path_);
+  const std::string damaged = folder_.file("damaged.db");
+  for (size_t size = 1; size < whole.size(); size += 1999) {
+    std::filesystem::remove(damaged + "-wal");
+    write(damaged, whole.substr(0, size));
+    const auto error = use(damaged, kJobs);
+    ASSERT_TRUE(error) << size;
+    EXPECT_EQ(error->code, Errc::corrupt) << size << ": " << error->message;
+  }
+}
+
+TEST_F(DamagedStore, ReadsNothingButWholeCommitsFromADamagedLog) {
+  // What follows a damaged frame of the log is as if it had never been: that is all that can be
+  // known of it, and what a power cut in the middle of a commit leaves.
+  const std::string whole = contents(crashed_);
+  const std::string log = contents(crashed_ + "-wal");
+  const std::string damaged = folder_.file("damaged.db");
+  for (size_t at = 40; at < 600'000; at += 49'999) {
+    std::string bytes = log;
+    bytes[at] = static_cast<char>(bytes[at] ^ 4);
+    write(damaged, whole);
+    write(damaged + "-wal", bytes);
+    Result<std::unique_ptr<JobStore>> store = open_store(damaged);
+    if (!store) {
+      EXPECT_EQ(store.error().code, Errc::corrupt) << store.error().message;
+      continue;
+    }
+    const auto all = recovered(**store);
+    ASSERT_TRUE(all) << all.error().message;
+    for (size_t i = 0; i < all->order.size(); ++i) EXPECT_EQ(all->order[i], i + 1);
+  }
+}
+
+// Runs in a child that may do to itself what it likes; its exit status is the verdict.
+int in_child(const std::function<int()>& body) {
+  const pid_t pid = fork();
+  if (pid == 0) _exit(body());
+  int status = 0;
+  if (pid < 0 || waitpid(pid, &status, 0) != pid) return -1;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+constexpr int kSkipped = 77;
+
+// Numbers name the step that went wrong.
+int fill_the_disk_and_free_it(const std::string& mount_point) {
+  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return kSkipped;
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      mount("tmpfs", mount_point.c_str(), "tmpfs", 0, "size=60m") != 0) {
+    return kSkipped;
+  }
+  auto opened = open_store(mount_point + "/broker.db");
+  if (!opened) return 1;
+  JobStore& store = **opened;
+  if (store.tend().low_space) return 2;
+
+  const std::string ballast = mount_point + "/ballast";
+  const int fd = ::open(ballast.c_str(), O_CREAT | O_WRONLY, 0600);
+  const std::string zeros(1u << 16, '\0');
+  while (::write(fd, zeros.data(), zeros.size()) > 0) {
+  }
+  ::close(fd);
+
+  // First the reserve is used up, and said to be; then nothing is written at all.
+  uint64_t seq = 0;
+  CommitResult result;
+  bool warned = false;
+  while (result.outcome == Commit::durable && seq < 200) {
+    PutJob job = put_job(++seq);
+    job.input.data = Bytes::own(std::string(1u << 20, 'x'));
+    warned = warned || result.low_space;
+    result = store.commit(batch(job));
+    if (result.outcome == Commit::durable && store.tend().outcome == Commit::fatal) return 3;
+  }
+  if (result.outcome != Commit::not_written) return 4;
+  if (!warned || result.reason.find("full") == std::string::npos) return 5;
+  if (store.commit(batch(put_end(1))).outcome == Commit::fatal) return 6;
+  const auto kept = store.read(job_id(seq - 1));
+  const auto lost = store.read(job_id(seq));
+  if (!kept || !*kept || !lost || *lost) return 7;
+
+  if (unlink(ballast.c_str()) != 0) return 8;
+  if (store.tend().low_space) return 9;
+  result = store.commit(batch(put_job(seq), put_end(1)));
+  if (result.outcome != Commit::durable || result.low_space) return 10;
+  opened->reset();
+  auto again = open_store(mount_point + "/broker.db");
+  if (!again) return 11;
+  const auto all = recovered(**again);
+  return all && all->order.size() == seq ? 0 : 12;
+}
+
+TEST_F(SqliteStoreTest, LosesNothingOnAFullDiskAndResumesWhenThereIsRoom) {
+  const std::string mount_point = folder_.file("disk");
+  std::filesystem::create_directory(mount_point);
+  const int verdict = in_child([&] { return fill_the_disk_and_free_it(mount_point); });
+  if (verdict == kSkipped) GTEST_SKIP() << "may not mount a small file system here";
+  EXPECT_EQ(verdict, 0);
+}
+
+}  // namespace
+}  // namespace zgrid::broker
