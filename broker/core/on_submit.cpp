@@ -4,6 +4,7 @@
 
 #include "broker/core/state.h"
 #include "protocol/base/units.h"
+#include "protocol/codec.h"
 #include "protocol/hash.h"
 
 namespace zgrid::broker {
@@ -254,7 +255,10 @@ void accept_broadcast(Submission& sub, uint32_t index, const JobEntry& entry, Sp
   item.entry = index;
   item.job = entry.id;
   for (const Worker* worker : targets) item.children.push_back(child_id(entry.id, worker->facts->id));
-  Job& parent = accept(sub, {entry, entry.id, spec, body, {}, item.children});
+  JobSpec group = spec->spec->job;
+  group.kind = JobKind::broadcast;  // lists leave it out: its children stand for it
+  Job& parent = accept(sub, {entry, entry.id, intern(s, make_spec(std::move(group)), {}), body, {},
+                             item.children});
   set_status(s, parent, JobStatus::running);
   put_state(s, parent);
   for (size_t i = 0; i < targets.size(); ++i) {
