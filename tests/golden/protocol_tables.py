@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Checks that the key tables of docs/protocol.md say what protocol/describe.h does.
+"""Checks that the key tables of docs/protocol-bodies.md say what protocol/describe.h does.
 
-Each table stands under a heading "#### Name"; its rows are | key | field | type | default | limit |.
+Each table stands under a heading "#### Name", with | key | field | type | default | limit |.
 Usage: protocol_tables.py SOURCE_FOLDER [--print]   (--print: the tables as they should be)
 """
 import pathlib
@@ -147,7 +147,7 @@ def main():
                 print("| " + " | ".join(row) + " |")
             print()
         return 0
-    document = written((source / "docs" / "protocol.md").read_text())
+    document = written((source / "docs" / "protocol-bodies.md").read_text())
     problems = [f"no table of {title}" for title in tables if title not in document]
     for title, rows in document.items():
         if title not in tables:

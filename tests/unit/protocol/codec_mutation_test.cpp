@@ -22,7 +22,8 @@ class Mutator {
     return bytes;
   }
   void mutate(std::string& bytes, const std::string& other) {
-    for (size_t times = below(3) == 0 ? 1 + below(4) : 1; times > 0; --times) mutate_once(bytes, other);
+    const size_t times = below(3) == 0 ? 1 + below(4) : 1;
+    for (size_t i = 0; i < times; ++i) mutate_once(bytes, other);
   }
 
  private:
