@@ -38,7 +38,7 @@ function(zgrid_target name)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # g++ 12 reports these falsely inside std::string at -O2.
     target_compile_options(${name} PRIVATE
-      -Wno-error=stringop-overflow -Wno-error=restrict -Wno-error=maybe-uninitialized
+      -Wno-stringop-overflow -Wno-restrict -Wno-error=maybe-uninitialized
       -Wno-error=array-bounds -Wno-error=stringop-overread -Wno-missing-field-initializers)
   else()
     target_compile_options(${name} PRIVATE -Wno-missing-field-initializers)
