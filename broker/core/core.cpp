@@ -13,7 +13,8 @@ Core::Core(CoreConfig config, Entropy& entropy)
     : state_(std::make_unique<State>(std::move(config), entropy)) {}
 Core::~Core() = default;
 
-// ---- recovery ------------------------------------------------------------------------------------
+// ---- recovery
+// ------------------------------------------------------------------------------------
 
 void Core::restore(StoredJob&& stored) {
   State& s = *state_;
@@ -69,7 +70,8 @@ void Core::restore(const PutDrain& drain) {
   if (drain.draining) state_->drained.insert(drain.worker);
 }
 
-// ---- a turn ----------------------------------------------------------------------------------------
+// ---- a turn
+// ----------------------------------------------------------------------------------------
 
 void Core::begin(Now now) {
   State& s = *state_;
@@ -90,9 +92,8 @@ void on_hello(State& s, SessionId session, const Hello& m) {
   if (m.version_min > kVersion || m.version_max < kVersionMin) {
     Refused refused;
     refused.error.code = Errc::envelope_version;
-    refused.error.message = "the client speaks protocol versions " +
-                            std::to_string(m.version_min) + " to " +
-                            std::to_string(m.version_max) + ", this broker " +
+    refused.error.message = "the client speaks protocol versions " + std::to_string(m.version_min) +
+                            " to " + std::to_string(m.version_max) + ", this broker " +
                             std::to_string(kVersionMin) + " to " + std::to_string(kVersion);
     refused.error.hint = "install the same release on both machines";
     s.outbox.send(session, Gate::free, std::move(refused));
@@ -173,6 +174,14 @@ void Core::extend_leases(Micros gap) {
   State& s = *state_;
   for (const auto& [id, worker] : s.workers) worker->lease_until = worker->lease_until + gap;
   for (auto& [id, client] : s.clients) client.last_seen = client.last_seen + gap;
+  // So is the time that workers have to come back.
+  std::vector<Timer> moved;
+  std::erase_if(s.timers, [&](const Timer& timer) {
+    if (timer.kind != TimerKind::grace && timer.kind != TimerKind::pinned_lost) return false;
+    moved.push_back({timer.at + gap, timer.kind, timer.job});
+    return true;
+  });
+  s.timers.insert(moved.begin(), moved.end());
 }
 
 Effects& Core::finish(bool drained) {
@@ -204,7 +213,8 @@ MonoTime Core::next_deadline() const {
     if (!worker->online) continue;
     next = std::min(next, worker->lease_until + Micros(1));
     // Only then can there be anything to take back.
-    if (worker->jobs.size() > worker->slots) next = std::min(next, s.now.mono + Micros(limits::kTick));
+    if (worker->jobs.size() > worker->slots)
+      next = std::min(next, s.now.mono + Micros(limits::kTick));
   }
   return next;
 }
