@@ -66,7 +66,8 @@ void answer_duplicate(Submission& sub, uint32_t index, const JobId& id) {
   std::vector<JobId> results_of = {id};
   if (Job* job = find_job(s, id)) {
     item.status = job->status;
-    if (job->extra && !job->extra->children.empty()) results_of = item.children = job->extra->children;
+    if (job->extra && !job->extra->children.empty())
+      results_of = item.children = job->extra->children;
   } else {
     item.status = s.ended.at(id).status;
     if (const auto it = s.broadcasts.find(id); it != s.broadcasts.end()) {
@@ -137,10 +138,10 @@ std::optional<Error> check_admission(const Submission& sub, const JobEntry& entr
                       "submit again later; what was accepted is safe", kRetryStoreMs);
   }
   if (s.counts.unfinished + jobs > s.config.queue_jobs_max) {
-    return make_error(Errc::queue_full,
-                      "the broker holds " + std::to_string(s.counts.unfinished) +
-                          " unfinished jobs, its limit",
-                      "submit again later, or raise broker.queue_jobs_max", kRetryQueueFullMs);
+    return make_error(
+        Errc::queue_full,
+        "the broker holds " + std::to_string(s.counts.unfinished) + " unfinished jobs, its limit",
+        "submit again later, or raise broker.queue_jobs_max", kRetryQueueFullMs);
   }
   if (s.counts.queued_bytes + entry.input.data.size() * jobs > s.config.queue_bytes_max) {
     return make_error(Errc::queue_full, "the inputs of queued jobs are at the broker's limit",
@@ -205,7 +206,7 @@ Job& accept(Submission& sub, NewJob fresh) {
   record.index = job.index;
   if (!is_child) record.key = entry.key;
   record.trace = entry.trace;
-  record.owner = sub.client.owner;
+  if (!is_child) record.owner = sub.client.owner;  // `last` means what was submitted
   record.retry_of = entry.retry_of;
   record.parent = fresh.parent;
   record.pinned = job.entry->pinned;
@@ -254,11 +255,12 @@ void accept_broadcast(Submission& sub, uint32_t index, const JobEntry& entry, Sp
   SubmitAck::Item item;
   item.entry = index;
   item.job = entry.id;
-  for (const Worker* worker : targets) item.children.push_back(child_id(entry.id, worker->facts->id));
+  for (const Worker* worker : targets)
+    item.children.push_back(child_id(entry.id, worker->facts->id));
   JobSpec group = spec->spec->job;
   group.kind = JobKind::broadcast;  // lists leave it out: its children stand for it
-  Job& parent = accept(sub, {entry, entry.id, intern(s, make_spec(std::move(group)), {}), body, {},
-                             item.children});
+  Job& parent = accept(
+      sub, {entry, entry.id, intern(s, make_spec(std::move(group)), {}), body, {}, item.children});
   set_status(s, parent, JobStatus::running);
   put_state(s, parent);
   for (size_t i = 0; i < targets.size(); ++i) {

@@ -18,6 +18,7 @@ EndedJob ended_of(const StoredJob& job) {
   ended.attempt = job.ended->attempt;
   ended.key = job.accepted.key;
   ended.owner = job.accepted.owner;
+  ended.children = job.accepted.children;
   return ended;
 }
 
