@@ -51,23 +51,6 @@ void count_end(Worker* worker, const Outcome& outcome) {
   }
 }
 
-// The order in which outcomes of several jobs are told: the worst first.
-int severity(JobStatus status) {
-  switch (status) {
-    case JobStatus::dead_letter: return 4;
-    case JobStatus::failed:
-    case JobStatus::timed_out: return 3;
-    case JobStatus::aborted: return 2;
-    case JobStatus::cancelled: return 1;
-    case JobStatus::waiting:
-    case JobStatus::queued:
-    case JobStatus::running:
-    case JobStatus::waiting_input:
-    case JobStatus::succeeded: return 0;
-  }
-  return 0;
-}
-
 // The last child ends its broadcast.
 void on_child_ended(State& s, const JobId& parent_id, JobStatus status) {
   Job* parent = find_job(s, parent_id);
@@ -76,25 +59,40 @@ void on_child_ended(State& s, const JobId& parent_id, JobStatus status) {
   if (severity(status) > severity(extra.worst_child)) extra.worst_child = status;
   ZGRID_CHECK(extra.children_left > 0);
   if (--extra.children_left > 0) return;
-  Outcome outcome;
-  outcome.status = extra.worst_child;
-  if (outcome.status != JobStatus::succeeded) {
-    outcome.error = JobError{};
-    outcome.error->kind = JobErrorKind::need_failed;
-    outcome.error->message = "not all of its jobs succeeded";
-  }
-  end_job(s, *parent, std::move(outcome), {});
+  end_broadcast(s, *parent);
 }
 
 void drop_timers(State& s, const Job& job) {
   // Few jobs have any; each kind is looked for by its exact time where that is known, so the
   // others are left to fire and find nothing.
   if (job.spec().deadline.count() == 0) return;
-  s.timers.erase({mono_of(s, job.submitted + Micros(job.spec().deadline)), TimerKind::deadline,
-                  job.id});
+  s.timers.erase(
+      {mono_of(s, job.submitted + Micros(job.spec().deadline)), TimerKind::deadline, job.id});
 }
 
 }  // namespace
+
+// The order in which outcomes of several jobs are told: the worst first.
+int severity(JobStatus status) {
+  switch (status) {
+    case JobStatus::dead_letter:
+      return 4;
+    case JobStatus::failed:
+    case JobStatus::timed_out:
+      return 3;
+    case JobStatus::aborted:
+      return 2;
+    case JobStatus::cancelled:
+      return 1;
+    case JobStatus::waiting:
+    case JobStatus::queued:
+    case JobStatus::running:
+    case JobStatus::waiting_input:
+    case JobStatus::succeeded:
+      return 0;
+  }
+  return 0;
+}
 
 Job* find_job(State& s, const JobId& id) {
   const auto it = s.jobs.find(id);
@@ -159,6 +157,10 @@ void requeue(State& s, Job& job) {
     return end_by_broker(s, job, JobStatus::cancelled, JobErrorKind::cancelled,
                          "cancelled by request");
   }
+  if (job.deadline_passed) {
+    return end_by_broker(s, job, JobStatus::timed_out, JobErrorKind::timeout,
+                         "its deadline passed");
+  }
   ++s.counts.requeued;
   set_status(s, job, JobStatus::queued);
   enqueue(s, job);
@@ -211,6 +213,17 @@ void end_job(State& s, Job& job, Outcome outcome, Payload output) {
   release(s, job.entry);
   s.jobs.erase(JobId(job.id));
   if (!parent.is_nil()) on_child_ended(s, parent, status);
+}
+
+void end_broadcast(State& s, Job& parent) {
+  Outcome outcome;
+  outcome.status = parent.more().worst_child;
+  if (outcome.status != JobStatus::succeeded) {
+    outcome.error = JobError{};
+    outcome.error->kind = JobErrorKind::need_failed;
+    outcome.error->message = "not all of its jobs succeeded";
+  }
+  end_job(s, parent, std::move(outcome), {});
 }
 
 void end_by_broker(State& s, Job& job, JobStatus status, JobErrorKind kind, std::string message) {

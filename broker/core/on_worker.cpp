@@ -57,9 +57,14 @@ void sort_unique(std::vector<T>& list) {
   list.erase(std::unique(list.begin(), list.end()), list.end());
 }
 
-// What the worker says it holds, against what we believe it holds.
-std::vector<Token> reconcile(State& s, Worker& worker, const Ready& m, bool same_boot) {
-  std::vector<Token> discard;
+// What comes of comparing what a worker says it holds with what we believe it holds.
+struct Reconciled {
+  std::vector<Token> discard;       // nobody wants these
+  std::vector<Abort::Item> to_end;  // an earlier ABORT may have been lost with its connection
+};
+
+Reconciled reconcile(State& s, Worker& worker, const Ready& m, bool same_boot) {
+  Reconciled out;
   std::set<JobId> held;
   for (const InHand& item : m.in_hand) {
     Job* job = find_job(s, item.token.job);
@@ -68,7 +73,7 @@ std::vector<Token> reconcile(State& s, Worker& worker, const Ready& m, bool same
                             (job->worker == nullptr || job->worker == &worker);
     if (!is_current) {
       // A finished one comes as a Final, which is answered as stale or duplicate.
-      if (item.state != InHand::State::finished) discard.push_back(item.token);
+      if (item.state != InHand::State::finished) out.discard.push_back(item.token);
       continue;
     }
     held.insert(job->id);
@@ -79,7 +84,9 @@ std::vector<Token> reconcile(State& s, Worker& worker, const Ready& m, bool same
     }
     if (item.state != InHand::State::queued) job->started = true;
     if (job->cancel_requested) {
-      s.outbox.abort(worker.session, item.token, Abort::Reason::cancelled);
+      out.to_end.push_back({item.token, Abort::Reason::cancelled});
+    } else if (job->deadline_passed) {
+      out.to_end.push_back({item.token, Abort::Reason::deadline});
     }
   }
   // What it does not hold never reached it, or died with its last process.
@@ -93,7 +100,7 @@ std::vector<Token> reconcile(State& s, Worker& worker, const Ready& m, bool same
     ++position;
     on_attempt_lost(s, *job, counts, "the worker was restarted");
   }
-  return discard;
+  return out;
 }
 
 void forgive_losses(State& s, Worker& worker) {
@@ -108,10 +115,26 @@ void forgive_losses(State& s, Worker& worker) {
   worker.lost_jobs.clear();
 }
 
+// What waits for this worker and nobody else must not wait for ever.
+void watch_pinned(State& s, const WorkerId& id) {
+  const MonoTime until = s.now.mono + 2 * Micros(s.config.lease);
+  for (const auto& [key, demand] : s.demands) {
+    if (key.pinned != id) continue;
+    for (const RunTurns& turns : demand->turns) {
+      for (const RunQueue* queue = turns.front(); queue != nullptr; queue = RunTurns::next(queue)) {
+        for (const Job* job = queue->jobs.front(); job != nullptr; job = JobQueue::next(job)) {
+          set_timer(s, until, TimerKind::pinned_lost, job->id);
+        }
+      }
+    }
+  }
+}
+
 void go_offline(State& s, Worker& worker) {
   leave_group(s, worker);
   worker.online = false;
-  s.worker_of_session.erase(worker.session);
+  const auto mine = s.worker_of_session.find(worker.session);
+  if (mine != s.worker_of_session.end() && mine->second == &worker) s.worker_of_session.erase(mine);
   worker.session = SessionId::none;
   const auto name = s.online_by_name.find(worker.facts->name);
   if (name != s.online_by_name.end() && name->second == &worker) s.online_by_name.erase(name);
@@ -157,9 +180,15 @@ void on_ready(State& s, SessionId session, Ready&& m) {
   welcome.lease = s.config.lease;
   welcome.now = s.now.wall;
   welcome.durable = s.config.store.durable;
-  welcome.discard = reconcile(s, worker, m, same_boot);
+  Reconciled reconciled = reconcile(s, worker, m, same_boot);
+  welcome.discard = std::move(reconciled.discard);
   // Not gated: an assignment that overtakes its commit must find the worker welcomed.
   s.outbox.send(session, Gate::free, std::move(welcome));
+  // After the welcome: until then the worker listens to nothing else.
+  s.outbox.close(session);
+  for (const Abort::Item& item : reconciled.to_end) {
+    s.outbox.abort(session, item.token, item.reason);
+  }
   join_group(s, worker);
 }
 
@@ -190,11 +219,13 @@ void on_heartbeat(State& s, Worker& worker, Heartbeat&& m) {
 void on_disconnect(State& s, Worker& worker) {
   // It ends in good order: what it still holds it hands back, and nobody's budget is spent.
   go_offline(s, worker);
+  watch_pinned(s, worker.facts->id);
   while (Job* job = worker.jobs.front()) on_attempt_lost(s, *job, false, "the worker stopped");
 }
 
 void on_worker_lost(State& s, Worker& worker, const std::string& reason) {
   go_offline(s, worker);
+  watch_pinned(s, worker.facts->id);
   worker.lost_at = s.now.mono;
   size_t position = 0;
   while (Job* job = worker.jobs.front()) {

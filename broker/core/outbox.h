@@ -28,6 +28,8 @@ class Outbox {
   void event(SessionId to, const JobId& job, uint32_t attempt, const JobEvent& event);
   void abort(SessionId to, const Token& token, protocol::Abort::Reason reason);
   void recall(SessionId to, const Token& token);
+  // Entries that follow go into messages behind all that was sent so far.
+  void close(SessionId to) { peers_.erase(to); }
 
  private:
   // The message that further entries of a kind go into.

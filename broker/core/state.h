@@ -258,6 +258,10 @@ void requeue(State& s, Job& job);
 void requeue_later(State& s, Job& job, Millis pause);
 // The end. The job is gone afterwards.
 void end_job(State& s, Job& job, Outcome outcome, Payload output);
+// Of several outcomes the severest is told.
+int severity(JobStatus status);
+// As its worst child did.
+void end_broadcast(State& s, Job& parent);
 void end_by_broker(State& s, Job& job, JobStatus status, JobErrorKind kind, std::string message);
 void set_timer(State& s, MonoTime at, TimerKind kind, const JobId& job);
 void notify_status(State& s, Job& job);

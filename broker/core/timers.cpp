@@ -34,12 +34,20 @@ void on_start(State& s, Job& job) {
   set_status(s, job, JobStatus::queued);
   enqueue(s, job);
   notify_status(s, job);
+  if (!job.entry->pinned.is_nil()) {
+    set_timer(s, s.now.mono + 2 * Micros(s.config.lease), TimerKind::pinned_lost, job.id);
+  }
 }
 
 void on_pinned_lost(State& s, Job& job) {
   if (job.status != JobStatus::queued) return;
   const auto it = s.workers.find(job.entry->pinned);
-  if (it != s.workers.end() && it->second->online) return;
+  if (it != s.workers.end()) {
+    if (it->second->online) return;
+    // It may have been here in between: two leases count from its last word.
+    const MonoTime until = it->second->last_seen + 2 * Micros(s.config.lease);
+    if (s.now.mono < until) return set_timer(s, until, TimerKind::pinned_lost, job.id);
+  }
   const std::string name = job.last_worker ? job.last_worker->name : "its worker";
   end_by_broker(s, job, JobStatus::failed, JobErrorKind::worker_lost,
                 name + " went away and did not come back");
@@ -54,10 +62,14 @@ void on_grace(State& s, Job& job) {
 
 void fire(State& s, TimerKind kind, Job& job) {
   switch (kind) {
-    case TimerKind::start: return on_start(s, job);
-    case TimerKind::deadline: return on_deadline(s, job);
-    case TimerKind::pinned_lost: return on_pinned_lost(s, job);
-    case TimerKind::grace: return on_grace(s, job);
+    case TimerKind::start:
+      return on_start(s, job);
+    case TimerKind::deadline:
+      return on_deadline(s, job);
+    case TimerKind::pinned_lost:
+      return on_pinned_lost(s, job);
+    case TimerKind::grace:
+      return on_grace(s, job);
   }
 }
 
@@ -74,8 +86,8 @@ void fire_timers(State& s) {
 void expire_leases(State& s) {
   for (const auto& [id, worker] : s.workers) {
     if (worker->online && worker->lease_until < s.now.mono) {
-      on_worker_lost(s, *worker, "no heartbeat for " +
-                                     std::to_string(s.config.lease.count()) + " ms");
+      on_worker_lost(s, *worker,
+                     "no heartbeat for " + std::to_string(s.config.lease.count()) + " ms");
     }
   }
   std::erase_if(s.clients, [&](const auto& client) {
@@ -116,14 +128,13 @@ void finish_restore(State& s) {
       if (s.jobs.contains(child)) {
         ++job->extra->children_left;
       } else if (const auto it = s.ended.find(child); it != s.ended.end()) {
-        if (it->second.status != JobStatus::succeeded) job->extra->worst_child = it->second.status;
+        if (severity(it->second.status) > severity(job->extra->worst_child)) {
+          job->extra->worst_child = it->second.status;
+        }
       }
     }
-    if (job->extra->children_left == 0) {  // the crash came between the last child and it
-      Outcome outcome;
-      outcome.status = job->extra->worst_child;
-      end_job(s, *job, std::move(outcome), {});
-    }
+    // The crash came between the last child and it.
+    if (job->extra->children_left == 0) end_broadcast(s, *job);
   }
 }
 
