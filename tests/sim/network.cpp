@@ -181,6 +181,7 @@ struct Describe {
   void operator()(const Recall& m) { list(m.items); }
   void operator()(const Released& m) { list(m.items); }
   void operator()(const Started& m) { list(m.items); }
+  void operator()(const Answer& m) { text += " " + m.text; }
   void operator()(const Refused& m) { text += " " + m.error.message; }
   void operator()(const Disconnect& m) { text += " " + m.reason; }
   template <class M>

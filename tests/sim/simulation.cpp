@@ -11,6 +11,7 @@ namespace {
 constexpr Micros kActive{12'000'000};     // load and faults
 constexpr Micros kPatience{180'000'000};  // then everything must come to rest
 constexpr Micros kStep{500'000};
+constexpr Micros kUndrain{20'000'000};
 
 }  // namespace
 
@@ -193,6 +194,11 @@ void Simulation::fault() {
       WorkerNode& worker = any(workers_);
       if (!workers_die_ || !worker.is_alive()) return;
       r.percent(80) ? worker.crash() : worker.leave();
+      // The first worker alone has a tag; of the others one may be gone for good.
+      if (!gone_ && &worker != workers_.front().get() && r.percent(15)) {
+        gone_ = &worker;
+        return worker.retire();
+      }
       world_.after(Micros{r.between(50'000, 8'000'000)}, [&worker] { worker.start(); });
       return;
     }
@@ -229,7 +235,23 @@ void Simulation::calm_down() {
   network_->calm();
   disk_->calm();
   broker_->calm();
-  for (const auto& worker : workers_) clients_.front()->control(Control::Op::undrain, worker->name);
+}
+
+// Again and again, since a drain that a client asked for earlier may arrive late.
+void Simulation::undrain_all() {
+  for (const auto& worker : workers_) {
+    if (worker.get() == gone_) continue;
+    clients_.front()->control(Control::Op::undrain, worker->name);
+  }
+  // What only the worker could run that is gone waits for it, unless somebody cancels it.
+  std::vector<JobId> waiting;
+  for (const auto& [id, row] : oracle_.rows()) {
+    const Target& target = row.job.spec->job.target;
+    const bool is_named = gone_ && target.mode == Target::Mode::names;
+    if (!row.end && is_named && target.names.front() == gone_->name) waiting.push_back(id);
+  }
+  if (!waiting.empty()) clients_.front()->cancel(std::move(waiting));
+  world_.after(kUndrain, [this] { undrain_all(); });
 }
 
 bool Simulation::is_at_rest() const {
@@ -253,14 +275,29 @@ std::string Simulation::what_is_missing() const {
   return text;
 }
 
+// Asks the broker why jobs do not end, for the trace.
+void Simulation::explain() {
+  Query query;
+  query.what = Query::What::explain;
+  for (const auto& [id, row] : oracle_.rows()) {
+    if (!row.end) query.selectors.push_back(id.str());
+  }
+  clients_.front()->query(query);
+  world_.run_until(world_.now() + Micros{2'000'000});
+}
+
 Verdict Simulation::run() {
   world_.run_until(kActive);
   if (world_.violation().empty()) {
     calm_down();
+    undrain_all();
     while (!is_at_rest() && world_.violation().empty() && world_.now() < kActive + kPatience) {
       world_.run_until(world_.now() + kStep);
     }
-    if (world_.violation().empty() && !is_at_rest()) world_.violate(what_is_missing());
+    if (world_.violation().empty() && !is_at_rest()) {
+      explain();
+      world_.violate(what_is_missing());
+    }
   }
   if (world_.violation().empty()) {
     Query query;

@@ -48,6 +48,8 @@ class Simulation {
   void submit_again(ClientNode& client);
   SpecRef make_spec();
   void calm_down();
+  void undrain_all();
+  void explain();
   [[nodiscard]] bool is_at_rest() const;
   [[nodiscard]] std::string what_is_missing() const;
   template <class T>
@@ -66,6 +68,7 @@ class Simulation {
   // What may go wrong in this world.
   bool broker_dies_ = false, broker_pauses_ = false, workers_die_ = false, workers_pause_ = false;
   bool workers_drain_ = false, links_break_ = false, partitions_ = false, cancels_ = false;
+  WorkerNode* gone_ = nullptr;  // and never comes back
   bool is_over_ = false;
 };
 

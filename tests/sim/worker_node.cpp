@@ -26,7 +26,7 @@ WorkerNode::WorkerNode(World& world, Network& network, Oracle& oracle, std::stri
 }
 
 void WorkerNode::start() {
-  if (core_) return;
+  if (core_ || retired_) return;
   ++life_;
   worker::CoreConfig config;
   config.facts = facts_;
@@ -107,8 +107,7 @@ void WorkerNode::try_connect() {
     connecting_ = false;
     link_ = network_.connect(*this);
     if (!link_) return try_connect();
-    for (Frames& frames : carried_over_) network_.send_up(link_, std::move(frames));
-    carried_over_.clear();
+    for (const Message& message : std::exchange(carried_over_, {})) send(message);
     up_news_ = true;
     wake_at(world_.now());
   });
@@ -209,7 +208,6 @@ bool WorkerNode::carry_out(worker::Effects& effects) {
 void WorkerNode::send(const Message& message) {
   world_.note("  " + name + " > " + describe(message));
   if (const auto* ready = std::get_if<Ready>(&message)) oracle_.on_ready_sent(name, *ready);
-  Frames frames = encode(message);
   if (!link_) return;
   if (const auto* final = std::get_if<Final>(&message)) {
     oracle_.on_final_sent(link_->id, *final);
@@ -220,9 +218,9 @@ void WorkerNode::send(const Message& message) {
     }
   }
   if (link_->up) {
-    network_.send_up(link_, std::move(frames));
+    network_.send_up(link_, encode(message));
   } else if (world_.random.percent(50)) {
-    carried_over_.push_back(std::move(frames));
+    carried_over_.push_back(message);
   }
 }
 

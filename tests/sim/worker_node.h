@@ -27,10 +27,11 @@ class WorkerNode final : public Peer {
              Options options);
 
   void start();
-  void crash();                 // kill -9: only the spool and the id survive
-  void leave();                 // a second SIGTERM: hands back what it has
-  void drain();                 // SIGTERM; it starts again some time after it is done
-  void pause(Micros duration);  // SIGSTOP, SIGCONT; its programs run on
+  void crash();                       // kill -9: only the spool and the id survive
+  void retire() { retired_ = true; }  // it never starts again
+  void leave();                       // a second SIGTERM: hands back what it has
+  void drain();                       // SIGTERM; it starts again some time after it is done
+  void pause(Micros duration);        // SIGSTOP, SIGCONT; its programs run on
   void on_frames(const LinkRef& link, const protocol::Frames& frames) override;
   void on_link_down(const LinkRef& link) override;
   [[nodiscard]] bool is_alive() const { return core_ != nullptr; }
@@ -61,6 +62,7 @@ class WorkerNode final : public Peer {
 
   std::unique_ptr<worker::Core> core_;
   uint64_t life_ = 0;
+  bool retired_ = false;
   Micros started_{0}, paused_until_{0}, wake_at_{0};
   bool wake_set_ = false;
 
@@ -69,7 +71,7 @@ class WorkerNode final : public Peer {
   bool up_news_ = false, down_news_ = false;
   std::deque<protocol::Frames> inbox_;
   // Sent before the end of the connection was noticed: the socket sends it on the next one.
-  std::vector<protocol::Frames> carried_over_;
+  std::vector<protocol::Message> carried_over_;
   std::map<Nonce, Micros> running_;  // since when
   std::map<Nonce, worker::Finished> spool_;
 };
