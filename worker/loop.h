@@ -54,7 +54,6 @@ class Loop {
   std::vector<Finished> to_spool_;  // not written yet: the disk refused
   MonoTime next_spool_;
   bool was_welcomed_ = false;
-  bool reload_asked_ = false;
   bool drain_seen_ = false;
   bool more_waits_ = false;
   protocol::Frames frames_;
