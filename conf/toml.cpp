@@ -7,6 +7,8 @@
 #include <sstream>
 #include <toml.hpp>
 
+#include "protocol/base/utf8.h"
+
 namespace zgrid::conf {
 namespace {
 
@@ -108,20 +110,11 @@ class Converter {
     node.line = line_of(value);
     if (depth > kDepthMax) throw toml::syntax_error("nested too deep", value.location());
     switch (value.type()) {
-      case toml::value_t::empty:
-        break;
-      case toml::value_t::boolean:
-        node.value = value.as_boolean();
-        break;
-      case toml::value_t::integer:
-        node.value = integer(value);
-        break;
-      case toml::value_t::floating:
-        node.value = value.as_floating();
-        break;
-      case toml::value_t::string:
-        node.value = value.as_string().str;
-        break;
+      case toml::value_t::empty: break;
+      case toml::value_t::boolean: node.value = value.as_boolean(); break;
+      case toml::value_t::integer: node.value = integer(value); break;
+      case toml::value_t::floating: node.value = value.as_floating(); break;
+      case toml::value_t::string: node.value = value.as_string().str; break;
       case toml::value_t::array: {
         Array items;
         for (const toml::value& item : value.as_array()) items.push_back(convert(item, depth + 1));
@@ -186,6 +179,12 @@ std::string reason_of(const char* what) {
 Result<Node> parse_toml(std::string_view text, const std::string& name) {
   if (text.size() > kFileBytesMax) {
     return fail(Errc::config, name + " is larger than 4 MiB", "split it into several files");
+  }
+  // toml11 3.7 reads outside its buffers when it reports such a byte in a string.
+  if (const size_t good = utf8_prefix(text); good < text.size()) {
+    const auto newlines =
+        std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(good), '\n');
+    return bad_toml(name, static_cast<size_t>(newlines) + 1, "not UTF-8 text");
   }
   CostScan scan(text);
   if (const std::string problem = scan.run(); !problem.empty()) {

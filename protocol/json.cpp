@@ -151,32 +151,6 @@ Failure bad_json(std::string_view text, size_t at, const std::string& why) {
                                    std::to_string(std::max<size_t>(column, 1)) + ": " + why);
 }
 
-// The bytes of the UTF-8 sequence at the start of `text`, by the table of RFC 3629; 0 = none.
-size_t utf8_sequence(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return 1;
-  size_t length = 0;
-  unsigned char low = 0x80;  // of the second byte
-  unsigned char high = 0xbf;
-  if (first >= 0xc2 && first <= 0xdf) {
-    length = 2;
-  } else if (first >= 0xe0 && first <= 0xef) {
-    length = 3;
-    if (first == 0xe0) low = 0xa0;   // overlong
-    if (first == 0xed) high = 0x9f;  // surrogates
-  } else if (first >= 0xf0 && first <= 0xf4) {
-    length = 4;
-    if (first == 0xf0) low = 0x90;   // overlong
-    if (first == 0xf4) high = 0x8f;  // beyond U+10FFFF
-  }
-  if (length == 0 || text.size() < length || byte(1) < low || byte(1) > high) return 0;
-  for (size_t i = 2; i < length; ++i) {
-    if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
-  }
-  return length;
-}
-
 void write_string(std::string_view text, std::string& out) {
   static constexpr char kDigits[] = "0123456789abcdef";
   out += '"';
@@ -394,15 +368,6 @@ Json& Json::push(Json value) {
   ZGRID_CHECK(items != nullptr);
   items->push_back(std::move(value));
   return *this;
-}
-
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const size_t length = utf8_sequence(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
 }
 
 std::string base64_encode(std::string_view bytes) {

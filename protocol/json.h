@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "protocol/base/result.h"
+#include "protocol/base/utf8.h"
 
 namespace zgrid {
 
@@ -89,8 +90,6 @@ class Json {
   std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string, Array, Object> value_;
 };
 
-// True if the text is well-formed UTF-8 (RFC 3629: no surrogates, nothing overlong).
-bool is_utf8(std::string_view text);
 // RFC 4648, with padding.
 std::string base64_encode(std::string_view bytes);
 std::optional<std::string> base64_decode(std::string_view text);

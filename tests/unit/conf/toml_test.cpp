@@ -54,6 +54,12 @@ TEST(Toml, NamesFileAndLineOfWhatIsNoToml) {
   EXPECT_THAT(refused("a = 1979-05-27\n"), HasSubstr("dates and times"));
 }
 
+TEST(Toml, NamesTheLineOfBytesThatAreNotUtf8) {
+  for (const char* text : {"a = 1\nb = 'gr\xfcn'\n", "a = 1\nb = \"\xff\"\n", "\n# \xe2\x82\n"}) {
+    EXPECT_THAT(refused(text), StartsWith("f.toml:2: not UTF-8"));
+  }
+}
+
 TEST(Toml, RefusesWhatWouldExhaustItsParser) {
   EXPECT_THAT(refused("a = " + std::string(100'000, '[')), HasSubstr("nested deeper"));
   std::string inline_tables = "a = ";
