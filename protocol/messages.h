@@ -47,10 +47,9 @@ enum class Kind : uint8_t {
   released = 36,
   started = 37,
 };
-inline constexpr size_t kKindCount = 40;
 std::string_view message_name(Kind kind);
 
-// Where a session's key comes from. `any` is a holder of the grid secret used as both.
+// What a session may do. It comes from its CURVE key.
 enum class Role : uint8_t { none = 0, broker = 1, worker = 2, client = 3, readonly = 4 };
 std::string_view role_name(Role role);
 // Whether a peer of that role may send that message to a broker.

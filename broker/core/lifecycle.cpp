@@ -1,5 +1,6 @@
 // What happens to a job after its acceptance: every change of state goes through here.
-// A lease is ended in timers.cpp; what it ends with (lost, requeued, dead letter) is here.
+// A lease ends in timers.cpp (expire_leases), on_worker_lost() in on_worker.cpp goes through the
+// worker's jobs, and what becomes of each (requeued, dead letter) is on_attempt_lost() here.
 #include <algorithm>
 
 #include "broker/core/state.h"
@@ -201,7 +202,7 @@ void end_job(State& s, Job& job, Outcome outcome, Payload output) {
   if (const auto it = s.clients.find(job.submitter); it != s.clients.end()) {
     if (it->second.in_flight > 0) --it->second.in_flight;
   }
-  s.ended[job.id] = {job.body, end.outcome.status, job.attempt};
+  s.ended[job.id] = {job.body, end.outcome.status, job.attempt, job.ended_by_broker};
   const JobStatus status = end.outcome.status;
   const JobId parent = job.extra ? job.extra->parent : JobId{};
   if (job.extra && !job.extra->children.empty()) {
@@ -234,6 +235,7 @@ void end_by_broker(State& s, Job& job, JobStatus status, JobErrorKind kind, std:
   error.message = std::move(message);
   error.took_effect = job.attempt > 0;
   outcome.error = std::move(error);
+  job.ended_by_broker = true;
   end_job(s, job, std::move(outcome), {});
 }
 

@@ -22,8 +22,8 @@ FinalAck::Verdict verdict_on(State& s, const Token& token) {
   if (s.jobs.contains(token.job)) return FinalAck::Verdict::stale;
   const auto it = s.ended.find(token.job);
   if (it == s.ended.end()) return FinalAck::Verdict::unknown;
-  return it->second.attempt == token.attempt ? FinalAck::Verdict::duplicate
-                                             : FinalAck::Verdict::stale;
+  const bool was_accepted = it->second.attempt == token.attempt && !it->second.by_broker;
+  return was_accepted ? FinalAck::Verdict::duplicate : FinalAck::Verdict::stale;
 }
 
 // Doubles with each failure, with up to a quarter of it added at random.
@@ -62,6 +62,16 @@ void accept(State& s, Job& job, FinalEntry&& entry) {
   end_job(s, job, std::move(outcome), std::move(output));
 }
 
+// Only a foreign worker sends such a thing; the job must not wait for ever because of it.
+Outcome illegal_outcome() {
+  Outcome outcome;
+  outcome.status = JobStatus::failed;
+  JobError error;
+  error.message = "the worker sent a status that no attempt can end with";
+  outcome.error = std::move(error);
+  return outcome;
+}
+
 bool is_legal(const Outcome& outcome) {
   return outcome.status == JobStatus::succeeded || outcome.status == JobStatus::failed ||
          outcome.status == JobStatus::timed_out || outcome.status == JobStatus::cancelled;
@@ -77,7 +87,8 @@ void on_final(State& s, Worker& worker, Final&& m) {
   }
   for (FinalEntry& entry : m.items) {
     Job* job = current(s, worker, entry.token);
-    if (job != nullptr && is_legal(entry.outcome)) {
+    if (job != nullptr) {
+      if (!is_legal(entry.outcome)) entry.outcome = illegal_outcome();
       accept(s, *job, std::move(entry));
       continue;
     }

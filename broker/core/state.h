@@ -63,6 +63,7 @@ struct Job {
   bool started = false;           // the worker said so
   bool cancel_requested = false;  // stored, and sent to the worker
   bool deadline_passed = false;
+  bool ended_by_broker = false;   // not by a worker's result
   bool recalled = false;          // asked back from its worker
   uint32_t attempt = 0;
   uint32_t failures = 0, losses = 0;
@@ -169,7 +170,8 @@ struct ClientSession {
 struct Ended {
   Hash128 body;
   JobStatus status = JobStatus::succeeded;
-  uint32_t attempt = 0;
+  uint32_t attempt = 0;   // the last one; its result was accepted
+  bool by_broker = false;  // unless the broker ended the job itself (kept for this life only)
 };
 
 enum class TimerKind : uint8_t { start, deadline, pinned_lost, grace };
