@@ -29,6 +29,7 @@ COMMAND_MAX = 20  # seconds that a command may take before a test gives up
 PR_SET_CHILD_SUBREAPER = 36
 
 _binary = os.environ.get("ZGRID_BINARY", "")
+_started = set()  # pids of all grids: a suite may have several at once
 
 
 def binary():
@@ -102,6 +103,22 @@ def text_of(value):
     return base64.b64decode(value["$base64"]) if isinstance(value, dict) else value.encode()
 
 
+def leftovers():
+    """Command lines of our children that no test started and nobody ended; they are ended here."""
+    def strangers():
+        return [pid for pid in children_of(os.getpid()) if pid not in _started]
+    try:
+        wait_until(lambda: not strangers(), 5)
+        return []
+    except AssertionError:
+        lines = []
+        for pid in strangers():
+            line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
+            lines.append(line.replace(b"\0", b" ").decode(errors="replace"))
+            os.kill(pid, signal.SIGKILL)
+        return lines
+
+
 class Done:
     """A command that ended. code is negative for a signal, as subprocess has it."""
 
@@ -141,6 +158,7 @@ class Process:
                 self.popen = subprocess.Popen([binary(), *args], stdin=subprocess.DEVNULL,
                                               stdout=out, stderr=log, env=env, cwd=cwd)
         self.pid = self.popen.pid
+        _started.add(self.pid)
 
     @property
     def log(self):
@@ -281,31 +299,15 @@ class Grid:
         return wait_until(started, deadline, f"start {count} of {job}")
 
     def close(self, failed=False):
-        own = {process.pid for process in self.processes}
         for process in self.processes:
             if process.popen.poll() is None:
                 process.popen.send_signal(signal.SIGCONT)
                 process.kill()
-        left = self._leftovers(own)
+        left = leftovers()
         if failed or left:
             self._show_logs()
         shutil.rmtree(self.dir, ignore_errors=True)
         assert failed or not left, f"left behind: {left}"
-
-    def _leftovers(self, own):
-        """Command lines of our children that nobody ended; they are ended here."""
-        me = os.getpid()
-        strangers = lambda: [pid for pid in children_of(me) if pid not in own]  # noqa: E731
-        try:
-            wait_until(lambda: not strangers(), 5)
-            return []
-        except AssertionError:
-            lines = []
-            for pid in strangers():
-                line = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes()
-                lines.append(line.replace(b"\0", b" ").decode(errors="replace"))
-                os.kill(pid, signal.SIGKILL)
-            return lines
 
     def _show_logs(self):
         for log in sorted(self.dir.glob("*.log")):
