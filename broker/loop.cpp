@@ -17,6 +17,14 @@ namespace {
 constexpr Millis kSweep{10'000};
 // A wait is never longer, so that a clock that jumps cannot stop the loop.
 constexpr Millis kWaitMax{1000};
+// What the transport would abort on.
+bool fits(const Frames& frames) {
+  return frames.size() <= 1 + limits::kPayloadFramesMax &&
+         std::all_of(frames.begin(), frames.end(), [](const Bytes& frame) {
+           return frame.size() <= limits::kFrameBytesMax;
+         });
+}
+
 // How long a stop waits for the last commit.
 constexpr Millis kStopCommit{5000};
 
@@ -184,6 +192,11 @@ void Loop::send(SessionId to, const Message& message) {
   Session* session = sessions_.find(to);
   if (session == nullptr) return;  // it went away; what it waited for is in the store
   Frames frames = encode(message);
+  if (!fits(frames)) {
+    parts_.log->error("a message is over the limits of the wire: a bug of ours, please report it",
+                      {{"message", std::string(message_name(kind_of(message)))}});
+    return drop(to, "its answer could not be sent");
+  }
   if (session->waiting.empty()) {
     switch (parts_.router->send(session->routing_id, frames)) {
       case Router::Sent::ok: return;

@@ -176,17 +176,29 @@ void answer_explain(State& s, Answer& answer, const ClientSession& client, const
   answer.text = all.dump();
 }
 
+size_t weight_of(const WorkerView& view) {
+  size_t bytes = 512;
+  for (const std::string& service : view.services) bytes += service.size() + 5;
+  for (const auto& [key, value] : view.tags) bytes += key.size() + value.size() + 10;
+  return bytes;
+}
+
 // Each worker's view in messages of bounded size.
 void answer_workers(State& s, SessionId session, Answer answer) {
-  constexpr size_t kPerMessage = 256;
+  size_t bytes = 0;
   for (const auto& [id, worker] : s.workers) {
-    if (answer.workers.size() == kPerMessage) {
+    WorkerView view = view_of(s, *worker);
+    bytes += weight_of(view);
+    const bool is_full = answer.workers.size() >= limits::kBatchItemsMax ||
+                         bytes > limits::kHeaderBytesTarget;
+    if (is_full && !answer.workers.empty()) {
+      bytes = weight_of(view);
       Answer part = answer;
       part.more = true;
       s.outbox.send(session, Gate::commit, std::move(part));
       answer.workers.clear();
     }
-    answer.workers.push_back(view_of(s, *worker));
+    answer.workers.push_back(std::move(view));
   }
   s.outbox.send(session, Gate::commit, std::move(answer));
 }

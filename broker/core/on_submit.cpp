@@ -47,6 +47,7 @@ struct Submission {
   ClientSession& client;
   const Submit& message;
   SubmitAck ack;
+  size_t children = 0;  // of its broadcasts
 };
 
 void refuse(Submission& sub, uint32_t index, Error error) {
@@ -243,6 +244,13 @@ void accept_broadcast(Submission& sub, uint32_t index, const JobEntry& entry, Sp
                       const Hash128& body) {
   State& s = sub.s;
   const std::vector<Worker*> targets = offering(s, *spec->demand);
+  // Their ids must fit into one acknowledgement.
+  if (sub.children + targets.size() > limits::kBroadcastMax) {
+    return refuse(sub, index,
+                  make_error(Errc::queue_full, "too many jobs of broadcasts in one submit",
+                             "submit broadcasts one by one", kRetryQueueFullMs));
+  }
+  sub.children += targets.size();
   if (targets.empty()) {
     return refuse(sub, index,
                   make_error(Errc::no_candidate,
@@ -295,7 +303,7 @@ void take(Submission& sub, uint32_t index, const JobEntry& entry, SpecEntry* spe
 }  // namespace
 
 void on_submit(State& s, SessionId session, ClientSession& client, Submit&& m) {
-  Submission sub{s, session, client, m, {}};
+  Submission sub{s, session, client, m, {}, 0};
   sub.ack.request = m.request;
   std::vector<SpecEntry*> specs;
   std::vector<std::optional<Error>> problems;

@@ -26,6 +26,27 @@ void refuse(State& s, SessionId session, Errc code, std::string message, std::st
   s.outbox.send(session, Gate::free, std::move(refused));
 }
 
+bool names_fit(const Ready& m) {
+  const auto fits = [](const std::string& text) { return text.size() <= limits::kServiceBytesMax; };
+  return std::all_of(m.services.begin(), m.services.end(), fits) &&
+         std::all_of(m.tags.begin(), m.tags.end(),
+                     [&](const auto& tag) { return fits(tag.first) && fits(tag.second); });
+}
+
+// Room for one more worker; the one that is gone for longest is forgotten for it.
+bool make_room(State& s) {
+  if (s.workers.size() < limits::kWorkersMax) return true;
+  auto oldest = s.workers.end();
+  for (auto it = s.workers.begin(); it != s.workers.end(); ++it) {
+    const Worker& worker = *it->second;
+    if (worker.online || !worker.jobs.empty()) continue;
+    if (oldest == s.workers.end() || worker.last_seen < oldest->second->last_seen) oldest = it;
+  }
+  if (oldest == s.workers.end()) return false;
+  s.workers.erase(oldest);
+  return true;
+}
+
 bool check_ready(State& s, SessionId session, const Ready& m) {
   const std::string& name = m.facts.name;
   if (m.version_min > kVersion || m.version_max < kVersionMin) {
@@ -39,6 +60,17 @@ bool check_ready(State& s, SessionId session, const Ready& m) {
   if (!is_name(name) || m.facts.id.is_nil()) {
     refuse(s, session, Errc::config, "'" + name + "' is no name for a worker",
            "use 1 to 63 of A-Z a-z 0-9 . _ -");
+    return false;
+  }
+  if (!names_fit(m)) {
+    refuse(s, session, Errc::config, "a service or tag of worker '" + name + "' has too long a name",
+           "use at most " + std::to_string(limits::kServiceBytesMax) + " bytes");
+    return false;
+  }
+  if (!s.workers.contains(m.facts.id) && !make_room(s)) {
+    refuse(s, session, Errc::queue_full,
+           "this broker already has " + std::to_string(limits::kWorkersMax) + " workers",
+           "start another broker");
     return false;
   }
   const auto taken = s.online_by_name.find(name);
@@ -147,6 +179,8 @@ void on_ready(State& s, SessionId session, Ready&& m) {
   Worker& worker = worker_of(s, m.facts.id);
   const bool same_boot = worker.boot == m.boot;
   if (worker.online) go_offline(s, worker);  // its old connection
+  const auto other = s.worker_of_session.find(session);
+  if (other != s.worker_of_session.end()) on_disconnect(s, *other->second);  // it was another one
   if (!same_boot) {
     worker.lost_jobs.clear();
     worker.done = worker.failed = 0;

@@ -54,6 +54,7 @@ inline constexpr uint32_t kSlotsMax = 4096;
 inline constexpr uint8_t kPriorityMax = 9;
 inline constexpr uint8_t kPriorityDefault = 4;
 inline constexpr uint32_t kDepthOfSubJobsMax = 16;
-inline constexpr size_t kBroadcastMax = 10'000;  // children of one broadcast
+inline constexpr size_t kBroadcastMax = 10'000;  // children of one broadcast, and of one SUBMIT
+inline constexpr size_t kWorkersMax = 10'000;    // that a broker remembers, online or not
 
 }  // namespace zgrid::limits
