@@ -1,12 +1,9 @@
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "client/discover.h"
+#include "protocol/secret_file.h"
 
 namespace zgrid::client {
 namespace {
@@ -18,19 +15,9 @@ constexpr size_t kEndpointBytesMax = 255;
 
 std::vector<std::pair<std::string, std::string>> AddressCache::read() const {
   std::vector<std::pair<std::string, std::string>> lines;
-  if (path_.empty()) return lines;
-  const int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return lines;
-  struct stat info {};
-  std::array<char, kFileBytesMax> buffer{};
-  ssize_t size = -1;
-  if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_uid == geteuid() &&
-      (info.st_mode & 077) == 0) {
-    size = ::read(fd, buffer.data(), buffer.size());
-  }
-  ::close(fd);
-  if (size <= 0) return lines;
-  std::string_view text(buffer.data(), static_cast<size_t>(size));
+  const auto content = protocol::read_private_file(path_, kFileBytesMax);
+  if (!content) return lines;
+  std::string_view text = *content;
   while (!text.empty() && lines.size() < kGridsMax) {
     const size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);
@@ -60,16 +47,9 @@ void AddressCache::put(const std::string& grid_id, const std::string& endpoint) 
   std::string text;
   for (const auto& [id, where] : lines) text += id + " " + where + "\n";
 
-  // A new file put in place of the old one: a reader never sees half of it. Failing to remember
-  // costs the next start a moment, nothing else.
-  const std::string folder = path_.substr(0, path_.rfind('/'));
-  ::mkdir(folder.c_str(), 0700);
-  const std::string fresh = path_ + "." + std::to_string(getpid());
-  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return;
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-  ::close(fd);
-  if (!written || std::rename(fresh.c_str(), path_.c_str()) != 0) ::unlink(fresh.c_str());
+  ::mkdir(path_.substr(0, path_.rfind('/')).c_str(), 0700);
+  // Failing to remember costs the next start a moment, nothing else.
+  protocol::write_private_file(path_, text);
 }
 
 }  // namespace zgrid::client

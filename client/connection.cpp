@@ -1,6 +1,7 @@
 #include "client/connection.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "protocol/base/check.h"
 
@@ -101,11 +102,7 @@ void Connection::run(Millis max_wait, std::span<const int> fds) {
   receive(now);
   on_time(now);
   send_all(now);
-  if (links_.state() == Links::State::failed) {
-    if (!is_over_) finish_all(links_.error());
-    is_over_ = true;
-    return;
-  }
+  if (links_.state() == Links::State::failed) return finish_all(links_.error());
   const Millis wait = sleep_for(max_wait, now);
   if (wait <= Millis{0}) return;
   links_.wait(wait, fds);
@@ -232,7 +229,7 @@ void Connection::finish_all(const Error& error) {
   for (const auto& refusal : outbox_.fail_all(error)) refuse(refusal);
   for (auto& [request, call] : std::exchange(calls_, {})) finish(call, error);
   watched_.clear();
-  listener_.on_lost(error);
+  if (!std::exchange(is_over_, true)) listener_.on_lost(error);
 }
 
 }  // namespace zgrid::client

@@ -93,6 +93,7 @@ class Connection {
   // One turn; sleeps for at most `max_wait` when there is nothing to do, and returns early when
   // one of `fds` is readable or wake() was called.
   void run(Millis max_wait, std::span<const int> fds = {});
+  // Once it is over, run() never sleeps and answers everything with the error.
   // Ends a run() that sleeps. From any thread.
   void wake() { links_.wake(); }
 

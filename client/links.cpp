@@ -80,8 +80,7 @@ void Links::turn(MonoTime now) {
 void Links::on_link_event(Link& link, const LinkEvent& event, MonoTime now) {
   switch (event.what) {
     case LinkEvent::What::connected:
-    case LinkEvent::What::accept_failed:
-      return;
+    case LinkEvent::What::accept_failed: return;
     case LinkEvent::What::ready:
       link.failures = 0;
       link.dead = false;
@@ -92,15 +91,11 @@ void Links::on_link_event(Link& link, const LinkEvent& event, MonoTime now) {
       on_link_down(link, now);  // in case its end was not seen
       link.dealer->send(hello_);
       return;
-    case LinkEvent::What::refused:
-      link.dead = true;
-      return;
+    case LinkEvent::What::refused: link.dead = true; return;
     case LinkEvent::What::handshake_failed:
       if (++link.failures >= kHandshakeFailuresMax) link.dead = true;
       return;
-    case LinkEvent::What::disconnected:
-      on_link_down(link, now);
-      return;
+    case LinkEvent::What::disconnected: on_link_down(link, now); return;
   }
 }
 
@@ -251,13 +246,10 @@ void Links::fail_with(Error error) {
 
 MonoTime Links::deadline() const {
   switch (state_) {
-    case State::connecting:
-      return since_ + options_.connect_timeout;
-    case State::lost:
-      return since_ + options_.reconnect;
+    case State::connecting: return since_ + options_.connect_timeout;
+    case State::lost: return since_ + options_.reconnect;
     case State::up:
-    case State::failed:
-      return MonoTime::never();
+    case State::failed: return MonoTime::never();
   }
   return MonoTime::never();
 }

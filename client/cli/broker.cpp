@@ -80,7 +80,11 @@ int run(App& app, const BrokerCommand& command) {
   options.on_ready = [&app](const std::vector<std::string>& endpoints) {
     app.out.note("broker ready at " + joined(endpoints));
   };
-  return exit_with(app, broker::run_broker(std::move(options)));
+  const Result<void> outcome = broker::run_broker(std::move(options));
+  while (signals.next()) {
+    // Obeyed: it must not end us a second time.
+  }
+  return exit_with(app, outcome);
 }
 
 int run(App& app, const WorkerCommand& command) {

@@ -106,8 +106,7 @@ int Collector::interrupted(Session::End end) {
   const std::string subject = (open.size() == 1 ? "job " : "jobs ") + names;
   const std::string verb = open.size() == 1 ? " goes on" : " go on";
   switch (end) {
-    case Session::End::done:
-      return exit();
+    case Session::End::done: return exit();
     case Session::End::signal:
       app_.out.note(subject + verb + "; to follow: " + attach);
       return 128 + session_.signal();

@@ -53,21 +53,16 @@ std::string bare_output(const Payload& payload) {
 
 int exit_of(JobStatus status) {
   switch (status) {
-    case JobStatus::succeeded:
-      return 0;
+    case JobStatus::succeeded: return 0;
     case JobStatus::failed:
-    case JobStatus::timed_out:
-      return 1;
+    case JobStatus::timed_out: return 1;
     case JobStatus::cancelled:
-    case JobStatus::aborted:
-      return 3;
-    case JobStatus::dead_letter:
-      return 4;
+    case JobStatus::aborted: return 3;
+    case JobStatus::dead_letter: return 4;
     case JobStatus::waiting:
     case JobStatus::queued:
     case JobStatus::running:
-    case JobStatus::waiting_input:
-      return exit_code(Errc::not_ready);
+    case JobStatus::waiting_input: return exit_code(Errc::not_ready);
   }
   return exit_code(Errc::internal);
 }

@@ -10,20 +10,16 @@ namespace {
 
 Paint paint_of(JobStatus status) {
   switch (status) {
-    case JobStatus::succeeded:
-      return Paint::green;
+    case JobStatus::succeeded: return Paint::green;
     case JobStatus::failed:
     case JobStatus::timed_out:
     case JobStatus::aborted:
-    case JobStatus::dead_letter:
-      return Paint::red;
+    case JobStatus::dead_letter: return Paint::red;
     case JobStatus::running:
-    case JobStatus::waiting_input:
-      return Paint::yellow;
+    case JobStatus::waiting_input: return Paint::yellow;
     case JobStatus::waiting:
     case JobStatus::queued:
-    case JobStatus::cancelled:
-      return Paint::none;
+    case JobStatus::cancelled: return Paint::none;
   }
   return Paint::none;
 }
@@ -102,18 +98,12 @@ class TextRenderer : public Renderer {
     const std::string data = event.data.data.empty() ? "" : bare_output(event.data);
     const std::string where = event.step.empty() ? event.name : event.step;
     switch (event.kind) {
-      case EventKind::token:
-        return print_err(for_stderr(data));
-      case EventKind::log:
-        return note_line(where, data);
-      case EventKind::step:
-        return note_line(where, event.name + (data.empty() ? "" : " " + data));
-      case EventKind::status:
-        return note_line("job", event.name);
-      case EventKind::gap:
-        return note_line("job", "events were lost here");
-      case EventKind::reset:
-        return note_line("job", "a new attempt begins");
+      case EventKind::token: return print_err(for_stderr(data));
+      case EventKind::log: return note_line(where, data);
+      case EventKind::step: return note_line(where, event.name + (data.empty() ? "" : " " + data));
+      case EventKind::status: return note_line("job", event.name);
+      case EventKind::gap: return note_line("job", "events were lost here");
+      case EventKind::reset: return note_line("job", "a new attempt begins");
     }
   }
 

@@ -27,7 +27,17 @@ Result<std::unique_ptr<Session>> Session::open(App& app) {
   if (!settings) return fail(settings.error());
   auto roots = load_roots(app, *settings);
   if (!roots) return fail(roots.error());
-  return open_at(app, *settings, Place{app.globals.brokers, std::move(*roots)});
+  auto session = open_at(app, *settings, Place{app.globals.brokers, std::move(*roots)});
+  if (!session) return session;
+  // Whoever fails to connect hears of that, not of a question that ran out of time.
+  Session& s = **session;
+  switch (s.wait([&s] { return s.connection_->is_up(); })) {
+    case End::done: return session;
+    case End::signal: Signals::die_by(s.signal_);
+    case End::timeout:
+    case End::lost: return fail(s.lost_);
+  }
+  return session;
 }
 
 Result<std::unique_ptr<Session>> Session::open_at(App& app, const conf::Settings& settings,

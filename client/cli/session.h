@@ -24,7 +24,9 @@ class Session final : public client::Listener {
   // How long a question may wait for its answer when there is no --timeout.
   static constexpr Seconds kAnswerTimeout{60};
 
+  // As options and configuration say. Returns when a broker has welcomed us.
   static Result<std::unique_ptr<Session>> open(App& app);
+  // Starts connecting.
   static Result<std::unique_ptr<Session>> open_at(App& app, const conf::Settings& settings,
                                                   Place place);
 

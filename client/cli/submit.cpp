@@ -86,10 +86,8 @@ int not_acknowledged(App& app, Session& session, Session::End end, const JobId& 
       "it may have been accepted: look with 'zgrid jobs'; submitting again "
       "with the same --key is safe";
   switch (end) {
-    case Session::End::done:
-      break;
-    case Session::End::lost:
-      return fail_with(app, session.lost_error());
+    case Session::End::done: break;
+    case Session::End::lost: return fail_with(app, session.lost_error());
     case Session::End::signal:
       app.out.note(message + " yet; " + hint);
       return 128 + session.signal();

@@ -116,23 +116,12 @@ std::string neutralise(std::string_view text) {
 std::string painted(std::string_view text, Paint paint, bool colour) {
   const char* code = "";
   switch (paint) {
-    case Paint::none:
-      return std::string(text);
-    case Paint::bold:
-      code = "\x1b[1m";
-      break;
-    case Paint::dim:
-      code = "\x1b[2m";
-      break;
-    case Paint::red:
-      code = "\x1b[31m";
-      break;
-    case Paint::green:
-      code = "\x1b[32m";
-      break;
-    case Paint::yellow:
-      code = "\x1b[33m";
-      break;
+    case Paint::none: return std::string(text);
+    case Paint::bold: code = "\x1b[1m"; break;
+    case Paint::dim: code = "\x1b[2m"; break;
+    case Paint::red: code = "\x1b[31m"; break;
+    case Paint::green: code = "\x1b[32m"; break;
+    case Paint::yellow: code = "\x1b[33m"; break;
   }
   if (!colour) return std::string(text);
   return code + std::string(text) + "\x1b[0m";
