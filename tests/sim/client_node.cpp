@@ -9,7 +9,6 @@ using namespace protocol;
 namespace {
 
 constexpr Micros kBeat{10'000'000};
-constexpr Micros kRetry{1'000'000};
 
 }  // namespace
 
@@ -206,18 +205,7 @@ void ClientNode::on_message(WatchAck& ack) {
 
 void ClientNode::on_message(Answer& answer) {
   if (answer.status) counts_ = answer.status->jobs;
-  const auto it = calls_.find(answer.request);
-  if (answer.more || it == calls_.end()) return;
-  if (answer.error && std::holds_alternative<Control>(it->second)) {
-    // A restarted broker does not know the names of workers that are not back yet.
-    const Control again = std::get<Control>(it->second);
-    ++retries_;
-    world_.after(kRetry, [this, again] {
-      --retries_;
-      control(again.op, again.worker);
-    });
-  }
-  calls_.erase(it);
+  if (!answer.more) calls_.erase(answer.request);
 }
 
 std::string ClientNode::what_is_missing() const {
