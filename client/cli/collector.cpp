@@ -104,6 +104,7 @@ int Collector::interrupted(Session::End end) {
   }
   if (open.size() > kNamed) names += " and " + std::to_string(open.size() - kNamed) + " more";
   const std::string subject = (open.size() == 1 ? "job " : "jobs ") + names;
+  if (show_.is_private) return interrupted_private(end, subject);
   const std::string verb = open.size() == 1 ? " goes on" : " go on";
   switch (end) {
     case Session::End::done: return exit();
@@ -120,6 +121,23 @@ int Collector::interrupted(Session::End end) {
       error.hint = "once the broker is back: " + attach;
       return fail_with(app_, error);
     }
+  }
+  return exit_code(Errc::internal);
+}
+
+// There is nothing to attach to: the grid goes with this process.
+int Collector::interrupted_private(Session::End end, const std::string& subject) {
+  switch (end) {
+    case Session::End::done: return exit();
+    case Session::End::signal:
+      app_.out.note(subject + " ended unfinished with its private grid");
+      return 128 + session_.signal();
+    case Session::End::timeout:
+      return fail_with(app_, {Errc::timeout,
+                              subject + " did not end within the --timeout of " +
+                                  format_duration(app_.globals.timeout.value_or(Millis{0})),
+                              "it ended with its private grid", Effect::happened, 0});
+    case Session::End::lost: return fail_with(app_, session_.lost_error());
   }
   return exit_code(Errc::internal);
 }

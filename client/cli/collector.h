@@ -16,6 +16,7 @@ struct Show {
   bool outputs = true;    // false: only why a job failed
   bool in_order = false;  // of expect(); else as each ends
   Layout layout = Layout::bare;
+  bool is_private = false;  // the jobs end with this process
 };
 
 class Collector {
@@ -45,6 +46,7 @@ class Collector {
   void on_result(const client::ResultView& view);
   void arrived(size_t place, JobResult result);
   void show(const JobResult& result);
+  int interrupted_private(Session::End end, const std::string& subject);
   void flush();
 
   App& app_;

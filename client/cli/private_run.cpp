@@ -69,7 +69,7 @@ int run(App& app, const RunCommand& command) {
   {
     auto session = Session::open_at(app, *settings, Place{grid.grid->endpoints(), {*root}});
     if (!session) return fail_with(app, session.error());
-    exit = submit_job(app, **session, submit, std::move(*job));
+    exit = submit_job(app, **session, submit, std::move(*job), true);
     signal = (*session)->signal();
   }
   if (auto stopped = grid.grid->stop(); !stopped && exit == 0) {

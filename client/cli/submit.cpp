@@ -100,9 +100,11 @@ int not_acknowledged(App& app, Session& session, Session::End end, const JobId& 
 
 }  // namespace
 
-int submit_job(App& app, Session& session, const SubmitCommand& command, PreparedJob job) {
+int submit_job(App& app, Session& session, const SubmitCommand& command, PreparedJob job,
+               bool is_private) {
   const bool is_broadcast = command.target.mode == Target::Mode::all;
   Show show;
+  show.is_private = is_private;
   if (is_broadcast) show.layout = Layout::cards;
   Collector collector(app, session, show);  // before the submit: a result may overtake its ack
   if (command.follow) {
