@@ -139,6 +139,7 @@ void set_timer(State& s, MonoTime at, TimerKind kind, const JobId& job) {
 }
 
 void detach_from_worker(State& s, Job& job) {
+  if (job.extra) job.extra->log = {};  // of this attempt only
   job.nonce = {};
   job.started = false;
   job.recalled = false;
@@ -250,13 +251,35 @@ void on_attempt_lost(State& s, Job& job, bool counts, const std::string& reason)
   requeue(s, job);
 }
 
-void add_event_watcher(Job& job, SessionId session) {
-  auto& list = job.more().event_watchers;
-  if (std::find(list.begin(), list.end(), session) == list.end()) list.push_back(session);
+void keep_event(Job& job, const JobEvent& event) {
+  EventLog& log = job.more().log;
+  log.events.push_back(event);
+  if (event.data.data.size() <= limits::kInlinePayloadBytesMax) {
+    log.events.back().data.data = event.data.data.detach();  // not the frame it came in
+  }
+  log.bytes += event.data.data.size();
+  while (log.events.size() > limits::kEventsKept || log.bytes > limits::kEventBytesKept) {
+    log.bytes -= log.events.front().data.data.size();
+    log.events.pop_front();
+    log.cut = true;
+  }
 }
 
-void add_watcher(Job& job, SessionId session, bool events) {
-  if (events) add_event_watcher(job, session);
+void add_event_watcher(State& s, Job& job, SessionId session) {
+  auto& list = job.more().event_watchers;
+  if (std::find(list.begin(), list.end(), session) != list.end()) return;
+  list.push_back(session);
+  const EventLog& log = job.extra->log;
+  if (log.cut) {
+    JobEvent gap;
+    gap.kind = EventKind::gap;
+    gap.at = s.now.wall;
+    s.outbox.event(session, job.id, job.attempt, gap);
+  }
+  for (const JobEvent& event : log.events) s.outbox.event(session, job.id, job.attempt, event);
+}
+
+void add_watcher(Job& job, SessionId session) {
   if (job.watcher == session) return;
   if (job.watcher == SessionId::none) {
     job.watcher = session;

@@ -218,8 +218,8 @@ void on_watch(State& s, SessionId session, Watch&& m) {
       if (m.stop) {
         stop_watching(*job, session);
       } else {
-        if (m.results) add_watcher(*job, session, false);
-        if (m.events) add_event_watcher(*job, session);
+        if (m.results) add_watcher(*job, session);
+        if (m.events) add_event_watcher(s, *job, session);
       }
     } else if (const auto it = s.ended.find(id); it != s.ended.end()) {
       item.known = true;

@@ -105,7 +105,7 @@ void on_partial(State& s, Worker& worker, Partial&& m) {
     Job* job = current(s, worker, item.token);
     if (job == nullptr) continue;
     job->started = true;
-    if (!job->extra) continue;
+    keep_event(*job, item.event);
     for (SessionId watcher : job->extra->event_watchers) {
       if (s.clients.contains(watcher)) s.outbox.event(watcher, job->id, job->attempt, item.event);
     }

@@ -57,6 +57,11 @@ void refuse(Submission& sub, uint32_t index, Error error) {
   sub.ack.items.push_back(std::move(item));
 }
 
+void watch(const Submission& sub, Job& job) {
+  add_watcher(job, sub.session);
+  if (sub.message.events) add_event_watcher(sub.s, job, sub.session);
+}
+
 // The job was there before: tell its state, and let the client have its result.
 void answer_duplicate(Submission& sub, uint32_t index, const JobId& id) {
   State& s = sub.s;
@@ -80,7 +85,7 @@ void answer_duplicate(Submission& sub, uint32_t index, const JobId& id) {
     for (const JobId& wanted : results_of) {
       Job* job = find_job(s, wanted);
       if (job != nullptr) {
-        add_watcher(*job, sub.session, sub.message.events);
+        watch(sub, *job);
       } else {
         read.jobs.push_back(wanted);
       }
@@ -196,7 +201,7 @@ Job& accept(Submission& sub, NewJob fresh) {
     job.more().children_left = fresh.children.size();
     job.more().children = fresh.children;
   } else {
-    if (sub.message.watch) add_watcher(job, sub.session, sub.message.events);
+    if (sub.message.watch) watch(sub, job);
   }
 
   PutJob record;

@@ -38,8 +38,16 @@ struct SpecEntry {
   size_t jobs = 0;        // how many jobs refer to it
 };
 
+// The latest events of a running attempt, for those who attach later.
+struct EventLog {
+  std::deque<JobEvent> events;
+  size_t bytes = 0;
+  bool cut = false;  // older ones were dropped
+};
+
 // What few jobs have.
 struct JobExtra {
+  EventLog log;
   std::string key, trace;
   JobId retry_of;
   JobId parent;                         // of a broadcast's child
@@ -267,11 +275,13 @@ void end_broadcast(State& s, Job& parent);
 void end_by_broker(State& s, Job& job, JobStatus status, JobErrorKind kind, std::string message);
 void set_timer(State& s, MonoTime at, TimerKind kind, const JobId& job);
 void notify_status(State& s, Job& job);
+void keep_event(Job& job, const JobEvent& event);
 MonoTime mono_of(const State& s, WallTime wall);
 // What a job lost: its worker died or was restarted.
 void on_attempt_lost(State& s, Job& job, bool counts, const std::string& reason);
-void add_watcher(Job& job, SessionId session, bool events);
-void add_event_watcher(Job& job, SessionId session);
+void add_watcher(Job& job, SessionId session);
+// Sends what was kept of the job's events, then the new ones.
+void add_event_watcher(State& s, Job& job, SessionId session);
 
 // ---- events, a file each ----------------------------------------------------------------------------------
 

@@ -49,6 +49,9 @@ inline constexpr Millis kRetryBackoffMax{60'000};
 inline constexpr uint32_t kLossesMax = 3;        // then the dead-letter list
 inline constexpr uint32_t kLossesBeforeAlone = 2;  // then it runs alone on its worker
 inline constexpr uint32_t kRetriesMax = 1000;
+// Events of a running job that are kept for those who attach later; what is beyond is a gap.
+inline constexpr size_t kEventsKept = 256;
+inline constexpr size_t kEventBytesKept = 64u << 10;
 inline constexpr uint32_t kWindowMax = 1024;     // attempts in hand of one worker
 inline constexpr uint32_t kSlotsMax = 4096;
 inline constexpr uint8_t kPriorityMax = 9;

@@ -91,9 +91,15 @@ void beat(State& s) {
 
 void say_goodbye_when_done(State& s) {
   if (!s.draining || s.goodbye_sent) return;
-  if (!s.attempts.empty() || !s.finished.empty() || !s.batches.empty()) return;
+  if (!s.attempts.empty()) return;
+  if (s.phase == Phase::welcomed) {
+    if (!s.finished.empty() || !s.batches.empty()) return;
+    s.effects.sends.emplace_back(Disconnect{"drained"});
+  } else if (s.now.mono - s.last_heard < 2 * Micros(s.lease)) {
+    return;  // the broker may be back in a moment
+  }
+  // What it never acknowledged is in the spool, for the next start of this worker.
   s.goodbye_sent = true;
-  if (s.phase == Phase::welcomed) s.effects.sends.emplace_back(Disconnect{"drained"});
   s.effects.finished = true;
 }
 
