@@ -156,7 +156,7 @@ class Control(harness.GridCase):
         self.assertEqual([log["data"] for log in logs],
                          [{"text": "zero"}, {"text": "one"}, {"text": "two"}])
         self.assertEqual([log["seq"] for log in logs], sorted(log["seq"] for log in logs))
-        self.assertEqual({log["step"] for log in logs}, {"talk"})
+        self.assertEqual({log["step"] for log in logs}, {"report"})
 
 
 if __name__ == "__main__":
