@@ -93,8 +93,7 @@ void BrokerNode::pause(Micros duration) {
 
 void BrokerNode::calm() { options_.small_batch_percent = 0; }
 
-// ---- turns
-// ----------------------------------------------------------------------------------------
+// ---- turns ----------------------------------------------------------------------------------
 
 void BrokerNode::wake_at(Micros when) {
   when = std::max({when, world_.now(), paused_until_});
@@ -254,8 +253,7 @@ void BrokerNode::drop(SessionId id) {
   links_.erase(id);
 }
 
-// ---- planted bugs
-// -----------------------------------------------------------------------------------
+// ---- planted bugs ---------------------------------------------------------------------------
 
 void BrokerNode::plant(std::vector<Send>& sends) {
   for (Send& send : sends) {

@@ -58,8 +58,7 @@ void ClientNode::on_link_down(const LinkRef& link) {
   connect_later();
 }
 
-// ---- what is asked for
-// -------------------------------------------------------------------------------
+// ---- what is asked for ----------------------------------------------------------------------
 
 void ClientNode::submit(std::vector<SpecRef> specs, std::vector<JobEntry> jobs, bool events) {
   Submit m;
@@ -111,8 +110,7 @@ void ClientNode::control(Control::Op op, const std::string& worker) {
   call(m.request, m);
 }
 
-// ---- what comes back
-// ----------------------------------------------------------------------------------
+// ---- what comes back ------------------------------------------------------------------------
 
 void ClientNode::on_frames(const LinkRef& link, const Frames& frames) {
   if (link != link_) return;

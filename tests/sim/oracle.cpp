@@ -119,8 +119,7 @@ void Oracle::commit(const PutEnd& record) {
   it->second.seen |= bit(record.outcome.status);
 }
 
-// ---- what leaves the broker
-// ------------------------------------------------------------------------
+// ---- what leaves the broker -----------------------------------------------------------------
 
 void Oracle::on_broker_sends(uint64_t link, const Message& message) {
   std::visit([this, link](const auto& m) { check(link, m); }, message);
@@ -227,8 +226,7 @@ void Oracle::on_leases_ended(size_t ended, size_t silent) {
   }
 }
 
-// ---- peers
-// ----------------------------------------------------------------------------------------
+// ---- peers ----------------------------------------------------------------------------------
 
 void Oracle::on_submit_sent(uint64_t link, const Submit& submit) {
   auto& ids = submits_[{link, submit.request}];
@@ -308,8 +306,7 @@ void Oracle::on_result_received(const std::string& client, const Results& result
   }
 }
 
-// ---- the end
-// ----------------------------------------------------------------------------------------
+// ---- the end --------------------------------------------------------------------------------
 
 void Oracle::check_end(broker::JobStore& store) {
   for (const JobId& id : acknowledged_) {

@@ -86,8 +86,7 @@ bool WorkerNode::is_idle() const {
   return counts.welcomed && counts.queued == 0 && counts.running == 0 && counts.unacknowledged == 0;
 }
 
-// ---- the connection
-// --------------------------------------------------------------------------------
+// ---- the connection -------------------------------------------------------------------------
 
 void WorkerNode::lose_link(bool gracefully) {
   if (link_) {
@@ -127,8 +126,7 @@ void WorkerNode::on_link_down(const LinkRef& link) {
   wake_at(world_.now());
 }
 
-// ---- turns
-// ------------------------------------------------------------------------------------------
+// ---- turns ----------------------------------------------------------------------------------
 
 void WorkerNode::wake_at(Micros when) {
   when = std::max({when, world_.now(), paused_until_});
@@ -224,8 +222,7 @@ void WorkerNode::send(const Message& message) {
   }
 }
 
-// ---- the runner
-// --------------------------------------------------------------------------------------
+// ---- the runner -----------------------------------------------------------------------------
 
 void WorkerNode::start_attempt(worker::Start start) {
   const Token token = start.token;

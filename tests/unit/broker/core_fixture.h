@@ -241,6 +241,15 @@ class CoreTest : public testing::Test {
   }
   void start(SessionId worker, const Token& token) { say(worker, Role::worker, Started{{token}}); }
 
+  // A job that runs on its worker.
+  Token running(const JobSpec& job, SessionId worker) {
+    submit(job);
+    const Token token = assigned_one(worker, Gate::overtake);
+    next<SubmitAck>(kClient);
+    start(worker, token);
+    return token;
+  }
+
   void take(Effects& effects) {
     records_.insert(records_.end(), effects.records.begin(), effects.records.end());
     if (!effects.records.empty()) {

@@ -133,8 +133,7 @@ TEST_F(RecoveryTest, BrokersThatStopSayGoodbye) {
   next<Disconnect>(kClient);
 }
 
-// ---- what clients ask
-// ---------------------------------------------------------------------------------
+// ---- what clients ask -----------------------------------------------------------------------
 
 TEST_F(RecoveryTest, ASilentClientIsForgottenAndAskedForItsHello) {
   hello();

@@ -258,8 +258,7 @@ TEST_F(CoreTest, WhatCannotBeRunIsRefusedByName) {
   EXPECT_EQ(refusal().code, Errc::bad_input);
 }
 
-// ---- broadcasts
-// -----------------------------------------------------------------------------------
+// ---- broadcasts -----------------------------------------------------------------------------
 
 JobSpec everywhere() {
   JobSpec job;
