@@ -29,7 +29,8 @@ struct Options {
 class Load final : public client::Listener {
  public:
   explicit Load(const Options& options)
-      : options_(options), input_{PayloadTag::bytes, Bytes::own(std::string(options.payload, 'x'))} {
+      : options_(options),
+        input_{PayloadTag::bytes, Bytes::own(std::string(options.payload, 'x'))} {
     JobSpec spec;
     spec.service = kServiceEcho;
     spec_ = protocol::make_spec(std::move(spec));
@@ -55,7 +56,8 @@ class Load final : public client::Listener {
     }
     ++received_;
     if (options_.window == 1) {
-      latencies_.push_back(std::chrono::duration<double, std::micro>(Clock::now() - sent_at_).count());
+      latencies_.push_back(
+          std::chrono::duration<double, std::micro>(Clock::now() - sent_at_).count());
     }
   }
   void on_event(const JobId&, uint32_t, JobEvent&) override {}

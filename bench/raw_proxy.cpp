@@ -151,7 +151,8 @@ Options parse(int argc, char** argv) {
     } else if (name == "--payload") {
       options.payload = number;
     } else {
-      std::fprintf(stderr, "usage: bench_raw [--jobs N] [--window W] [--payload BYTES] [--plain]\n");
+      std::fprintf(stderr,
+                   "usage: bench_raw [--jobs N] [--window W] [--payload BYTES] [--plain]\n");
       std::exit(2);
     }
   }

@@ -20,9 +20,8 @@ constexpr Millis kWaitMax{1000};
 // What the transport would abort on.
 bool fits(const Frames& frames) {
   return frames.size() <= 1 + limits::kPayloadFramesMax &&
-         std::all_of(frames.begin(), frames.end(), [](const Bytes& frame) {
-           return frame.size() <= limits::kFrameBytesMax;
-         });
+         std::all_of(frames.begin(), frames.end(),
+                     [](const Bytes& frame) { return frame.size() <= limits::kFrameBytesMax; });
 }
 
 // How long a stop waits for the last commit.
@@ -30,8 +29,7 @@ constexpr Millis kStopCommit{5000};
 
 }  // namespace
 
-Loop::Loop(Parts parts)
-    : parts_(std::move(parts)), core_(parts_.config, *parts_.entropy) {
+Loop::Loop(Parts parts) : parts_(std::move(parts)), core_(parts_.config, *parts_.entropy) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   watch_fds();
 }
@@ -98,9 +96,9 @@ bool Loop::turn() {
   if (done.refusing != refusing_) {
     refusing_ = done.refusing;
     core_.set_refusing(refusing_);
-    refusing_ ? parts_.log->warn("the store cannot write: submits are refused",
-                                 {{"reason", done.reason}})
-              : parts_.log->info("the store writes again");
+    refusing_
+        ? parts_.log->warn("the store cannot write: submits are refused", {{"reason", done.reason}})
+        : parts_.log->info("the store writes again");
   }
   drained_ = !receive_batch();
   handle(core_.finish(drained_));
@@ -145,9 +143,10 @@ void Loop::receive_one(Router::Received& received) {
                     std::string(message_name(kind));
     ++session.malformed;
   }
-  parts_.log->warn("a message was refused", {{"from", session.principal.name},
-                                             {"role", std::string(role_name(session.principal.role))},
-                                             {"reason", error.message}});
+  parts_.log->warn("a message was refused",
+                   {{"from", session.principal.name},
+                    {"role", std::string(role_name(session.principal.role))},
+                    {"reason", error.message}});
   const bool cut_off = session.malformed >= limits::kMalformedMax;
   const SessionId id = session.id;
   send(id, Refused{std::move(error)});

@@ -61,7 +61,8 @@ uint16_t port_of(const std::vector<std::string>& endpoints) {
 
 // A beacon carries only what is a name; a host may be called anything.
 std::string beacon_name(std::string name) {
-  std::replace_if(name.begin(), name.end(), [](char c) { return !is_name(std::string(1, c)); }, '-');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !is_name(std::string(1, c)); }, '-');
   return name.substr(0, limits::kNameBytesMax);
 }
 

@@ -13,13 +13,13 @@
 namespace zgrid::broker {
 
 struct RunOptions {
-  conf::Settings settings;         // [grid] and [broker]; empty names and paths are filled in
+  conf::Settings settings;            // [grid] and [broker]; empty names and paths are filled in
   std::vector<protocol::Root> roots;  // the secret's; a second one during a rotation
-  std::string store;               // "memory" or the path of the database
+  std::string store;                  // "memory" or the path of the database
   std::string program_version;
-  std::string host;                // this host's name
-  Log* log = nullptr;              // outlives the call
-  int stop_fd = -1;                // an eventfd or pipe: readable = stop in good order
+  std::string host;    // this host's name
+  Log* log = nullptr;  // outlives the call
+  int stop_fd = -1;    // an eventfd or pipe: readable = stop in good order
   // Called once, when clients can connect: the endpoints that are really bound.
   std::function<void(const std::vector<std::string>& endpoints)> on_ready;
 #if ZGRID_TEST_HOOKS

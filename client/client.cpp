@@ -67,7 +67,7 @@ struct Client::Impl final : client::Listener {
 
   ~Impl() override { stop(); }
 
-  // ---- any thread ----
+  // ---- any thread ---------------------------------------------------------------------
   void post(Command command) {
     bool was_empty = false;
     {
@@ -98,7 +98,7 @@ struct Client::Impl final : client::Listener {
     return future.get();
   }
 
-  // ---- the client's thread ----
+  // ---- the client's thread ------------------------------------------------------------
   void loop() {
     while (!is_stopping) {
       take_commands();

@@ -28,7 +28,7 @@ Connection::Connection(Options options, Listener& listener)
       listener_(listener),
       links_(link_options(options_), options_.clock().mono) {}
 
-// ---- what is asked for -----------------------------------------------------------------------
+// ---- what is asked for ----------------------------------------------------------------
 
 void Connection::submit(Submission submission, const SubmitFlags& flags, MonoTime deadline) {
   if (auto ok = check_submission(submission); !ok) {
@@ -94,7 +94,7 @@ void Connection::control(protocol::Control control, MonoTime deadline, AnswerDon
   add_call(std::move(call));
 }
 
-// ---- one turn ----------------------------------------------------------------------------------
+// ---- one turn -------------------------------------------------------------------------
 
 void Connection::run(Millis max_wait, std::span<const int> fds) {
   MonoTime now = options_.clock().mono;
@@ -144,7 +144,7 @@ Millis Connection::sleep_for(Millis max_wait, MonoTime now) const {
   return std::clamp(left, Millis{0}, max_wait);
 }
 
-// ---- sending -----------------------------------------------------------------------------------
+// ---- sending --------------------------------------------------------------------------
 
 bool Connection::has_unsent() const {
   if (outbox_.has_unsent(session_)) return true;
@@ -196,7 +196,7 @@ void Connection::rewatch() {
   }
 }
 
-// ---- time and ends -----------------------------------------------------------------------------
+// ---- time and ends --------------------------------------------------------------------
 
 void Connection::refuse(const Outbox::Refusal& refusal) {
   watched_.erase(refusal.job);

@@ -20,7 +20,9 @@ struct Buffer {
 using Packer = msgpack::packer<Buffer>;
 
 template <class T>
-concept Described = requires(struct Counter& ar, T& value) { describe(ar, value); };
+concept Described = requires(struct Counter& ar, T& value) {
+  describe(ar, value);
+};
 
 // True when a field may be left out.
 template <class T>
@@ -137,10 +139,8 @@ struct Writer {
     pack.pack_bin_body(id.view().data(), static_cast<uint32_t>(id.bytes.size()));
   }
   template <class E>
-    requires std::is_enum_v<E>
-  void write(E value) {
-    pack.pack_uint64(static_cast<uint64_t>(value));
-  }
+  requires std::is_enum_v<E>
+  void write(E value) { pack.pack_uint64(static_cast<uint64_t>(value)); }
   template <class T>
   void write(std::optional<T>& value) {
     write(*value);

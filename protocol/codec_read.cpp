@@ -14,7 +14,9 @@ namespace zgrid::protocol {
 namespace {
 
 template <class T>
-concept Described = requires(struct Reader& ar, T& value) { describe(ar, value); };
+concept Described = requires(struct Reader& ar, T& value) {
+  describe(ar, value);
+};
 
 constexpr uint64_t kKeyMax = 0xffff;  // of a map's keys
 
@@ -51,7 +53,7 @@ struct Reader {
     fail_with(what);
   }
 
-  // ---- primitives ----------------------------------------------------------------------------
+  // ---- primitives ---------------------------------------------------------------------
 
   uint64_t big_endian(size_t bytes) {
     if (static_cast<size_t>(end - at) < bytes) {
@@ -157,13 +159,22 @@ struct Reader {
   }
   uint64_t skip_long(uint8_t b) {
     switch (b) {
-      case 0xc4: case 0xd9: take(big_endian(1)); return 0;
-      case 0xc5: case 0xda: take(big_endian(2)); return 0;
-      case 0xc6: case 0xdb: take(big_endian(4)); return 0;
-      case 0xcc: case 0xd0: take(1); return 0;
-      case 0xcd: case 0xd1: take(2); return 0;
-      case 0xca: case 0xce: case 0xd2: take(4); return 0;
-      case 0xcb: case 0xcf: case 0xd3: take(8); return 0;
+      case 0xc4:
+      case 0xd9: take(big_endian(1)); return 0;
+      case 0xc5:
+      case 0xda: take(big_endian(2)); return 0;
+      case 0xc6:
+      case 0xdb: take(big_endian(4)); return 0;
+      case 0xcc:
+      case 0xd0: take(1); return 0;
+      case 0xcd:
+      case 0xd1: take(2); return 0;
+      case 0xca:
+      case 0xce:
+      case 0xd2: take(4); return 0;
+      case 0xcb:
+      case 0xcf:
+      case 0xd3: take(8); return 0;
       case 0xdc: return big_endian(2);
       case 0xdd: return big_endian(4);
       case 0xde: return 2 * big_endian(2);
@@ -172,7 +183,7 @@ struct Reader {
     }
   }
 
-  // ---- fields --------------------------------------------------------------------------------
+  // ---- fields -------------------------------------------------------------------------
 
   // True when the next field of the struct has this key; passes over unknown ones before it.
   bool at_key(int key) {
@@ -228,10 +239,10 @@ struct Reader {
     advance();
   }
 
-  // ---- values --------------------------------------------------------------------------------
+  // ---- values -------------------------------------------------------------------------
 
   template <class Int>
-    requires std::is_unsigned_v<Int>
+  requires std::is_unsigned_v<Int>
   void read(Int& value) {
     const uint64_t wide = read_uint();
     if (wide > std::numeric_limits<Int>::max()) return fail_with("an integer is too large");
@@ -288,7 +299,7 @@ struct Reader {
     std::memcpy(id.bytes.data(), view.data(), view.size());
   }
   template <class E>
-    requires std::is_enum_v<E>
+  requires std::is_enum_v<E>
   void read(E& value) {
     const uint64_t number = read_uint();
     if (number < enum_min(E{}) || number > enum_max(E{})) return fail_with("an unknown enumerator");
@@ -313,8 +324,8 @@ struct Reader {
     }
     const auto* base = reinterpret_cast<const uint8_t*>(header.data());
     // Specs live as long as their jobs: they must not keep a whole frame.
-    decoded.raw = header.slice(static_cast<size_t>(start - base), static_cast<size_t>(at - start))
-                      .detach();
+    decoded.raw =
+        header.slice(static_cast<size_t>(start - base), static_cast<size_t>(at - start)).detach();
     spec = std::make_shared<const Spec>(std::move(decoded));
   }
   void read(WorkerFactsRef& facts) {

@@ -54,7 +54,7 @@ inline constexpr std::string_view kServicePrompt = "zgrid.prompt";
 struct Target {
   enum class Mode : uint8_t { any = 0, names = 1, all = 2, tags = 3 };
   Mode mode = Mode::any;
-  std::vector<std::string> names;                          // one of these workers
+  std::vector<std::string> names;                         // one of these workers
   std::vector<std::pair<std::string, std::string>> tags;  // all of these, sorted by key
   friend auto operator<=>(const Target&, const Target&) = default;
 };
@@ -68,7 +68,7 @@ enum class WedgedAction : uint8_t { warn = 0, retry = 1, kill = 2 };
 // Durations are relative to the acceptance; zero means: not given.
 struct JobSpec {
   JobKind kind = JobKind::workflow;
-  std::string service;             // workflow name, or kServicePrompt…
+  std::string service;  // workflow name, or kServicePrompt…
   Target target;
   std::vector<std::string> steps;  // none = the declared steps
   uint8_t priority = 4;            // 0-9, 9 first

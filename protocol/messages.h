@@ -55,7 +55,7 @@ std::string_view role_name(Role role);
 // Whether a peer of that role may send that message to a broker.
 bool may_send(Role role, Kind kind);
 
-// ---- both ways -------------------------------------------------------------------------------
+// ---- both ways ------------------------------------------------------------------------
 
 // A client's first message.
 struct Hello {
@@ -101,7 +101,7 @@ struct Welcome {
   Millis heartbeat{1000};
   Millis lease{3000};
   WallTime now;
-  bool durable = true;  // false with a memory store
+  bool durable = true;         // false with a memory store
   std::vector<Token> discard;  // of Ready.in_hand: abort these and forget them
 };
 
@@ -112,12 +112,12 @@ struct Refused {
 
 // From a worker: its state. From clients and the broker: empty.
 struct Heartbeat {
-  uint32_t running = 0;  // slots in use
-  uint32_t window = 0;   // 0 = unchanged
+  uint32_t running = 0;        // slots in use
+  uint32_t window = 0;         // 0 = unchanged
   uint32_t load_permille = 0;  // 1-minute load average per core
   bool draining = false;
-  std::vector<InHand> in_hand;         // those that run
-  std::vector<std::string> services;   // after a reload; empty = unchanged
+  std::vector<InHand> in_hand;        // those that run
+  std::vector<std::string> services;  // after a reload; empty = unchanged
   std::vector<std::string> cache_added, cache_dropped;
 };
 
@@ -125,7 +125,7 @@ struct Disconnect {
   std::string reason;
 };
 
-// ---- client and broker -------------------------------------------------------------------------
+// ---- client and broker ----------------------------------------------------------------
 
 // One job of a list. `spec` indexes the message's specs.
 struct JobEntry {
@@ -140,8 +140,8 @@ struct JobEntry {
 
 struct Submit {
   uint64_t request = 0;
-  bool watch = true;         // send the results of these jobs to me
-  bool events = false;       // and their events
+  bool watch = true;          // send the results of these jobs to me
+  bool events = false;        // and their events
   bool rerun_failed = false;  // with a key: run again what did not succeed
   std::vector<SpecRef> specs;
   std::vector<JobEntry> jobs;
@@ -153,9 +153,9 @@ struct SubmitAck {
     uint32_t entry = 0;  // index in Submit.jobs
     JobId job;           // the job this entry stands for; nil if refused
     JobStatus status = JobStatus::queued;
-    bool duplicate = false;         // it was there before
-    std::optional<Error> error;     // refused
-    std::vector<JobId> children;    // of a broadcast, one for each frozen target
+    bool duplicate = false;       // it was there before
+    std::optional<Error> error;   // refused
+    std::vector<JobId> children;  // of a broadcast, one for each frozen target
   };
   uint64_t request = 0;
   std::vector<Item> items;
@@ -229,13 +229,20 @@ struct CancelAck {
 };
 
 struct Query {
-  enum class What : uint8_t { jobs = 0, workers = 1, status = 2, resolve = 3, explain = 4, runs = 5 };
+  enum class What : uint8_t {
+    jobs = 0,
+    workers = 1,
+    status = 2,
+    resolve = 3,
+    explain = 4,
+    runs = 5
+  };
   uint64_t request = 0;
   What what = What::jobs;
-  uint32_t limit = 0;                   // jobs: newest first; 0 = all
-  std::vector<JobStatus> states;        // jobs: none = every state
-  std::string run;                      // jobs, resolve: of this run only
-  std::vector<std::string> selectors;   // resolve, explain: full or shortened ids, "last"
+  uint32_t limit = 0;                  // jobs: newest first; 0 = all
+  std::vector<JobStatus> states;       // jobs: none = every state
+  std::string run;                     // jobs, resolve: of this run only
+  std::vector<std::string> selectors;  // resolve, explain: full or shortened ids, "last"
 };
 
 struct JobSummary {
@@ -244,7 +251,7 @@ struct JobSummary {
   uint64_t index = 0;
   JobStatus status = JobStatus::queued;
   uint32_t attempt = 0;
-  WorkerId worker_id;       // the current or last one; nil = never assigned
+  WorkerId worker_id;  // the current or last one; nil = never assigned
   std::string worker_name;
   WallTime submitted, started, finished;  // 0 = not yet
 };
@@ -291,7 +298,7 @@ struct Control {
   std::string worker;  // name or id
 };
 
-// ---- broker and worker ---------------------------------------------------------------------------
+// ---- broker and worker ----------------------------------------------------------------
 
 struct Assignment {
   Token token;

@@ -57,11 +57,11 @@ class BrokerLink {
   Options options_;
   std::unique_ptr<protocol::Dealer> dealer_;
   std::string endpoint_;
-  size_t attempt_ = 0;     // counts through places × keys
-  size_t refusals_ = 0;    // in a row, over different places or keys
-  int failures_ = 0;       // of handshakes, with this dealer
+  size_t attempt_ = 0;   // counts through places × keys
+  size_t refusals_ = 0;  // in a row, over different places or keys
+  int failures_ = 0;     // of handshakes, with this dealer
   bool is_up_ = false;
-  bool was_up_ = false;    // ever
+  bool was_up_ = false;  // ever
   bool refused_ = false;
   MonoTime move_on_at_ = MonoTime::never();
   MonoTime open_at_{};

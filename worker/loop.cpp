@@ -146,8 +146,8 @@ void Loop::measure() {
   std::vector<InHand> in_hand;
   for (const Activity& one : runner_->activity(now_)) {
     const auto idle = std::chrono::duration_cast<Millis>(now_.mono - one.last);
-    in_hand.push_back({one.token, InHand::State::running, std::max(idle, Millis{0}), one.cpu_ms,
-                       one.bytes_out});
+    in_hand.push_back(
+        {one.token, InHand::State::running, std::max(idle, Millis{0}), one.cpu_ms, one.bytes_out});
   }
   core_.set_activity(std::move(in_hand));
 }
@@ -188,8 +188,8 @@ void Loop::write_spool() {
 }
 
 void Loop::wait() {
-  MonoTime until = std::min({core_.next_deadline(), runner_->deadline(), next_measure_,
-                             now_.mono + Micros(kWaitMax)});
+  MonoTime until = std::min(
+      {core_.next_deadline(), runner_->deadline(), next_measure_, now_.mono + Micros(kWaitMax)});
   if (!to_spool_.empty()) until = std::min(until, next_spool_);
   if (more_waits_) until = now_.mono;
   const Micros left = std::max(Micros(0), until - parts_.clock().mono);

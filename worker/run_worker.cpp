@@ -81,8 +81,7 @@ BrokerLink::Options link_options(const RunOptions& options) {
   BrokerLink::Options out;
   out.endpoints = options.brokers;
   for (const Root& root : options.roots) {
-    out.keys.push_back(
-        {curve_keys(root, Role::worker), curve_keys(root, Role::broker).public_key});
+    out.keys.push_back({curve_keys(root, Role::worker), curve_keys(root, Role::broker).public_key});
   }
   out.jitter_seed = randombytes_random();
   if (!out.endpoints.empty()) return out;

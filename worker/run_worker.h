@@ -17,7 +17,7 @@ struct RunOptions {
   std::vector<protocol::Root> roots;  // the secret's; a second one during a rotation
   std::vector<std::string> brokers;   // endpoints; empty: discover
   std::string host, program_version;
-  Log* log = nullptr;                 // outlives the call
+  Log* log = nullptr;                              // outlives the call
   std::map<std::string, std::string> environment;  // what steps may inherit from
   // Eventfds or pipes, readable = do it. drain: take nothing new, finish, then return.
   // stop: end at once; running attempts are killed and handed back. reload: read the workflow

@@ -70,7 +70,7 @@ class Runner {
   virtual void abort(const Token& token, JobStatus reason, Now now) = 0;
   // Handles what became readable or due.
   virtual void run(Now now) = 0;
-  [[nodiscard]] virtual int fd() const = 0;            // readable: call run()
+  [[nodiscard]] virtual int fd() const = 0;             // readable: call run()
   [[nodiscard]] virtual MonoTime deadline() const = 0;  // call run() then; never() = no timer
   [[nodiscard]] virtual std::vector<Activity> activity(Now now) = 0;
 };

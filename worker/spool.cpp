@@ -128,7 +128,8 @@ Result<Spool> Spool::open(const std::string& folder) {
   if (lock < 0) return io_error("open", lock_path);
   if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
     ::close(lock);
-    return fail(Errc::name_taken, "another worker with this name runs on this machine (" + folder + ")",
+    return fail(Errc::name_taken,
+                "another worker with this name runs on this machine (" + folder + ")",
                 "give this one another --name");
   }
   return Spool(folder, lock);

@@ -13,8 +13,7 @@ Core::Core(CoreConfig config, Entropy& entropy)
     : state_(std::make_unique<State>(std::move(config), entropy)) {}
 Core::~Core() = default;
 
-// ---- recovery
-// ------------------------------------------------------------------------------------
+// ---- recovery -------------------------------------------------------------------------
 
 void Core::restore(StoredJob&& stored) {
   State& s = *state_;
@@ -70,8 +69,7 @@ void Core::restore(const PutDrain& drain) {
   if (drain.draining) state_->drained.insert(drain.worker);
 }
 
-// ---- a turn
-// ----------------------------------------------------------------------------------------
+// ---- a turn ---------------------------------------------------------------------------
 
 void Core::begin(Now now) {
   State& s = *state_;

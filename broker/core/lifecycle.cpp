@@ -76,21 +76,16 @@ void drop_timers(State& s, const Job& job) {
 // The order in which outcomes of several jobs are told: the worst first.
 int severity(JobStatus status) {
   switch (status) {
-    case JobStatus::dead_letter:
-      return 4;
+    case JobStatus::dead_letter: return 4;
     case JobStatus::failed:
-    case JobStatus::timed_out:
-      return 3;
-    case JobStatus::aborted:
-      return 2;
-    case JobStatus::cancelled:
-      return 1;
+    case JobStatus::timed_out: return 3;
+    case JobStatus::aborted: return 2;
+    case JobStatus::cancelled: return 1;
     case JobStatus::waiting:
     case JobStatus::queued:
     case JobStatus::running:
     case JobStatus::waiting_input:
-    case JobStatus::succeeded:
-      return 0;
+    case JobStatus::succeeded: return 0;
   }
   return 0;
 }

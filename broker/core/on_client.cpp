@@ -42,7 +42,8 @@ Result<JobId> resolve(const State& s, const ClientSession& client, const std::st
     return fail(Errc::not_found, "no job " + selector, "see `zgrid jobs`");
   }
   const std::string tail = lower(selector);
-  if (tail.size() < kSuffixMin || tail.find_first_not_of("0123456789abcdef-") != std::string::npos) {
+  if (tail.size() < kSuffixMin ||
+      tail.find_first_not_of("0123456789abcdef-") != std::string::npos) {
     return fail(Errc::not_found, "'" + selector + "' is no job id",
                 "give an id, at least its last four characters, or `last`");
   }
@@ -128,8 +129,8 @@ std::string reason_of(State& s, const Job& job) {
   size_t offer = 0;
   for (const auto& [id, worker] : s.workers) {
     online += worker->online;
-    offer += worker->online && std::binary_search(worker->services.begin(),
-                                                  worker->services.end(), key.service);
+    offer += worker->online &&
+             std::binary_search(worker->services.begin(), worker->services.end(), key.service);
   }
   if (online == 0) return "no worker is online";
   if (offer == 0) {
@@ -189,8 +190,8 @@ void answer_workers(State& s, SessionId session, Answer answer) {
   for (const auto& [id, worker] : s.workers) {
     WorkerView view = view_of(s, *worker);
     bytes += weight_of(view);
-    const bool is_full = answer.workers.size() >= limits::kBatchItemsMax ||
-                         bytes > limits::kHeaderBytesTarget;
+    const bool is_full =
+        answer.workers.size() >= limits::kBatchItemsMax || bytes > limits::kHeaderBytesTarget;
     if (is_full && !answer.workers.empty()) {
       bytes = weight_of(view);
       Answer part = answer;
@@ -319,7 +320,8 @@ void on_control(State& s, SessionId session, const Control& m) {
   } else {
     const WorkerId id = found->facts->id;
     found->drained = m.op == Control::Op::drain;
-    found->drained ? static_cast<void>(s.drained.insert(id)) : static_cast<void>(s.drained.erase(id));
+    found->drained ? static_cast<void>(s.drained.insert(id))
+                   : static_cast<void>(s.drained.erase(id));
     s.effects.records.emplace_back(PutDrain{id, found->drained});
     update_place(*found);
     if (found->drained && found->online) {

@@ -63,7 +63,8 @@ bool check_ready(State& s, SessionId session, const Ready& m) {
     return false;
   }
   if (!names_fit(m)) {
-    refuse(s, session, Errc::config, "a service or tag of worker '" + name + "' has too long a name",
+    refuse(s, session, Errc::config,
+           "a service or tag of worker '" + name + "' has too long a name",
            "use at most " + std::to_string(limits::kServiceBytesMax) + " bytes");
     return false;
   }

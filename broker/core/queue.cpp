@@ -75,7 +75,8 @@ void enqueue(State& s, Job& job) {
   Job* before = queue.jobs.back();
   if (before != nullptr && before->seq > job.seq) {
     before = nullptr;
-    for (Job* at = queue.jobs.front(); at != nullptr && at->seq < job.seq; at = JobQueue::next(at)) {
+    for (Job* at = queue.jobs.front(); at != nullptr && at->seq < job.seq;
+         at = JobQueue::next(at)) {
       before = at;
     }
   }

@@ -29,13 +29,13 @@ struct Worker;
 
 // A spec that at least one unfinished job has.
 struct SpecEntry {
-  SpecRef spec;           // with the broker's defaults filled in
-  Bytes raw;              // as it was submitted
-  Hash128 hash;           // of raw
-  WorkerId pinned;        // of a broadcast's children; nil otherwise
+  SpecRef spec;     // with the broker's defaults filled in
+  Bytes raw;        // as it was submitted
+  Hash128 hash;     // of raw
+  WorkerId pinned;  // of a broadcast's children; nil otherwise
   Demand* demand = nullptr;
   RunQueue* queue = nullptr;
-  size_t jobs = 0;        // how many jobs refer to it
+  size_t jobs = 0;  // how many jobs refer to it
 };
 
 // The latest events of a running attempt, for those who attach later.
@@ -50,11 +50,11 @@ struct JobExtra {
   EventLog log;
   std::string key, trace;
   JobId retry_of;
-  JobId parent;                         // of a broadcast's child
-  std::vector<JobId> children;          // of a broadcast
+  JobId parent;                 // of a broadcast's child
+  std::vector<JobId> children;  // of a broadcast
   size_t children_left = 0;
   JobStatus worst_child = JobStatus::succeeded;
-  std::vector<SessionId> watchers;      // beyond Job::watcher
+  std::vector<SessionId> watchers;  // beyond Job::watcher
   std::vector<SessionId> event_watchers;
 };
 
@@ -71,14 +71,14 @@ struct Job {
   bool started = false;           // the worker said so
   bool cancel_requested = false;  // stored, and sent to the worker
   bool deadline_passed = false;
-  bool ended_by_broker = false;   // not by a worker's result
-  bool recalled = false;          // asked back from its worker
+  bool ended_by_broker = false;  // not by a worker's result
+  bool recalled = false;         // asked back from its worker
   uint32_t attempt = 0;
   uint32_t failures = 0, losses = 0;
-  Nonce nonce;                    // nil: no attempt is current
-  Worker* worker = nullptr;       // who has it in hand; null after a restart until it came back
+  Nonce nonce;               // nil: no attempt is current
+  Worker* worker = nullptr;  // who has it in hand; null after a restart until it came back
   WorkerFactsRef last_worker;
-  uint64_t accepted_turn = 0;     // 0: in an earlier life
+  uint64_t accepted_turn = 0;  // 0: in an earlier life
 
   SessionId watcher = SessionId::none;    // gets the result
   SessionId submitter = SessionId::none;  // counts it as in flight
@@ -120,9 +120,9 @@ struct Demand {
   std::map<std::pair<uint8_t, std::string>, std::unique_ptr<RunQueue>> queues;
   std::array<RunTurns, limits::kPriorityMax + 1> turns;  // run queues that hold jobs
   size_t queued = 0;
-  std::vector<Group*> groups;     // that match; valid for `generation`
+  std::vector<Group*> groups;  // that match; valid for `generation`
   uint64_t generation = 0;
-  Link<Demand> ready_link;        // in State::ready while queued > 0
+  Link<Demand> ready_link;  // in State::ready while queued > 0
 };
 using ReadyDemands = List<Demand, &Demand::ready_link>;
 
@@ -178,7 +178,7 @@ struct ClientSession {
 struct Ended {
   Hash128 body;
   JobStatus status = JobStatus::succeeded;
-  uint32_t attempt = 0;   // the last one; its result was accepted
+  uint32_t attempt = 0;    // the last one; its result was accepted
   bool by_broker = false;  // unless the broker ended the job itself (kept for this life only)
 };
 
@@ -232,17 +232,18 @@ struct State {
   uint64_t malformed = 0;
 };
 
-// ---- specs and queues (queue.cpp) ------------------------------------------------------------------
+// ---- specs and queues (queue.cpp) -----------------------------------------------------
 
 SpecEntry* intern(State& s, const SpecRef& spec, const WorkerId& pinned);
 void acquire(SpecEntry* entry);
 void release(State& s, SpecEntry* entry);
-void enqueue(State& s, Job& job);  // to the end of its run's queue, or by age if it was there before
+void enqueue(State& s,
+             Job& job);  // to the end of its run's queue, or by age if it was there before
 void dequeue(State& s, Job& job);
 Job* head_of(Demand& demand, uint8_t priority);  // whose turn it is
 void end_turn_of_run(Demand& demand, uint8_t priority);
 
-// ---- workers and matching (match.cpp) ----------------------------------------------------------------
+// ---- workers and matching (match.cpp) -------------------------------------------------
 
 void join_group(State& s, Worker& worker);
 void leave_group(State& s, Worker& worker);
@@ -256,7 +257,7 @@ bool can_run(const Worker& worker, const Demand::Key& key);
 void assign_all(State& s);
 void recall_excess(State& s);
 
-// ---- jobs (lifecycle.cpp) -------------------------------------------------------------------------------
+// ---- jobs (lifecycle.cpp) -------------------------------------------------------------
 
 Job* find_job(State& s, const JobId& id);
 void set_status(State& s, Job& job, JobStatus status);
@@ -283,7 +284,7 @@ void add_watcher(Job& job, SessionId session);
 // Sends what was kept of the job's events, then the new ones.
 void add_event_watcher(State& s, Job& job, SessionId session);
 
-// ---- events, a file each ----------------------------------------------------------------------------------
+// ---- events, a file each --------------------------------------------------------------
 
 void on_submit(State& s, SessionId session, ClientSession& client, protocol::Submit&& m);
 void on_watch(State& s, SessionId session, protocol::Watch&& m);

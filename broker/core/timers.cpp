@@ -62,14 +62,10 @@ void on_grace(State& s, Job& job) {
 
 void fire(State& s, TimerKind kind, Job& job) {
   switch (kind) {
-    case TimerKind::start:
-      return on_start(s, job);
-    case TimerKind::deadline:
-      return on_deadline(s, job);
-    case TimerKind::pinned_lost:
-      return on_pinned_lost(s, job);
-    case TimerKind::grace:
-      return on_grace(s, job);
+    case TimerKind::start: return on_start(s, job);
+    case TimerKind::deadline: return on_deadline(s, job);
+    case TimerKind::pinned_lost: return on_pinned_lost(s, job);
+    case TimerKind::grace: return on_grace(s, job);
   }
 }
 

@@ -37,8 +37,7 @@ Committer::~Committer() {
   thread_.join();
 }
 
-// ---- the loop's side
-// -----------------------------------------------------------------------------
+// ---- the loop's side ------------------------------------------------------------------
 
 void Committer::commit(uint64_t turn, std::vector<Record> records) {
   ZGRID_CHECK(turn > 0);
@@ -90,8 +89,7 @@ size_t Committer::queued() const {
   return queue_.size();
 }
 
-// ---- the store's side
-// ----------------------------------------------------------------------------
+// ---- the store's side -----------------------------------------------------------------
 
 void Committer::run() {
   for (;;) {
@@ -197,8 +195,7 @@ bool Committer::settle(const CommitResult& result, const Batch& batch, uint32_t&
       stop_for_good(result.reason);
       signal(std::move(lock));
       return false;
-    case Commit::not_written:
-      break;
+    case Commit::not_written: break;
   }
   unknowns = 0;
   if (Clock::now() >= give_up_at_) {

@@ -21,7 +21,7 @@
 
 namespace zgrid::broker {
 
-// ---- records -------------------------------------------------------------------------------------
+// ---- records --------------------------------------------------------------------------
 
 // A job was accepted.
 struct PutJob {
@@ -32,9 +32,9 @@ struct PutJob {
   uint64_t index = 0;
   std::string key, trace, owner;  // owner: user@host
   JobId retry_of;
-  JobId parent;                   // of a broadcast's child; nil otherwise
-  WorkerId pinned;                // of a broadcast's child
-  std::vector<JobId> children;    // of a broadcast
+  JobId parent;                 // of a broadcast's child; nil otherwise
+  WorkerId pinned;              // of a broadcast's child
+  std::vector<JobId> children;  // of a broadcast
   Hash128 body;
   WallTime submitted;
 };
@@ -44,12 +44,12 @@ struct PutState {
   JobId id;
   JobStatus status = JobStatus::queued;
   uint32_t attempt = 0;
-  Nonce nonce;              // nil: no attempt is current
-  WorkerFactsRef worker;    // the current or last one; null: none yet
+  Nonce nonce;            // nil: no attempt is current
+  WorkerFactsRef worker;  // the current or last one; null: none yet
   uint32_t failures = 0, losses = 0;
   bool cancel_requested = false;
-  WallTime not_before;      // backoff or delayed start
-  WallTime assigned;        // when the current or last attempt was
+  WallTime not_before;  // backoff or delayed start
+  WallTime assigned;    // when the current or last attempt was
 };
 
 // It ended. Final: a store refuses nothing here, the core never ends a job twice.
@@ -70,15 +70,13 @@ struct PutDrain {
 
 using Record = std::variant<PutJob, PutState, PutEnd, PutDrain>;
 
-// ---- what comes back -------------------------------------------------------------------------------
+// ---- what comes back ------------------------------------------------------------------
 
 struct StoredJob {
   PutJob accepted;
-  PutState state;               // the last one before the end
+  PutState state;  // the last one before the end
   std::optional<PutEnd> ended;
-  [[nodiscard]] JobStatus status() const {
-    return ended ? ended->outcome.status : state.status;
-  }
+  [[nodiscard]] JobStatus status() const { return ended ? ended->outcome.status : state.status; }
 };
 
 // All that a broker keeps in memory of a job that ended.

@@ -18,16 +18,12 @@ Trouble classify(int code, int system_errno) {
   switch (code & 0xff) {
     case SQLITE_OK:
     case SQLITE_ROW:
-    case SQLITE_DONE:
-      return Trouble::none;
-    case SQLITE_FULL:
-      return Trouble::full;
+    case SQLITE_DONE: return Trouble::none;
+    case SQLITE_FULL: return Trouble::full;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return Trouble::busy;
+    case SQLITE_LOCKED: return Trouble::busy;
     case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-      return Trouble::corrupt;
+    case SQLITE_NOTADB: return Trouble::corrupt;
     case SQLITE_IOERR:
       // A file that ended too early. Only a damaged one does.
       if (code == SQLITE_IOERR_SHORT_READ || code == SQLITE_IOERR_CORRUPTFS) {
@@ -38,10 +34,8 @@ Trouble classify(int code, int system_errno) {
       return Trouble::io;
     case SQLITE_CANTOPEN:
     case SQLITE_READONLY:
-    case SQLITE_PERM:
-      return Trouble::io;
-    default:
-      return Trouble::other;
+    case SQLITE_PERM: return Trouble::io;
+    default: return Trouble::other;
   }
 }
 
@@ -57,17 +51,14 @@ Failure fail(const Fault& fault, std::string doing) {
                   "close the program that has the file open, such as sqlite3");
     case Trouble::corrupt:
       return fail(Errc::corrupt, std::move(doing), "restore the file from a backup");
-    case Trouble::io:
-      return fail(Errc::io, std::move(doing));
+    case Trouble::io: return fail(Errc::io, std::move(doing));
     case Trouble::none:
-    case Trouble::other:
-      return fail(Errc::internal, std::move(doing));
+    case Trouble::other: return fail(Errc::internal, std::move(doing));
   }
   return fail(Errc::internal, std::move(doing));
 }
 
-// ---- statements
-// ----------------------------------------------------------------------------------
+// ---- statements -----------------------------------------------------------------------
 
 void Statement::Finalize::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
 
@@ -94,12 +85,9 @@ void Statement::bind_null(int at) {
 
 Step Statement::step() {
   switch (sqlite3_step(statement_.get())) {
-    case SQLITE_ROW:
-      return Step::row;
-    case SQLITE_DONE:
-      return Step::done;
-    default:
-      return Step::failed;
+    case SQLITE_ROW: return Step::row;
+    case SQLITE_DONE: return Step::done;
+    default: return Step::failed;
   }
 }
 
@@ -127,8 +115,7 @@ std::string_view Statement::blob(int column) const {
   return {static_cast<const char*>(data), static_cast<size_t>(size)};
 }
 
-// ---- connection
-// ----------------------------------------------------------------------------------
+// ---- connection -----------------------------------------------------------------------
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
   sqlite3* db = nullptr;
@@ -176,12 +163,9 @@ Result<std::string> Database::value(const std::string& sql) {
   Result<Statement> statement = prepare(sql.c_str());
   if (!statement) return zgrid::fail(std::move(statement.error()));
   switch (statement->step()) {
-    case Step::row:
-      return std::string(statement->blob(0));
-    case Step::done:
-      return std::string();
-    case Step::failed:
-      break;
+    case Step::row: return std::string(statement->blob(0));
+    case Step::done: return std::string();
+    case Step::failed: break;
   }
   return broker::fail(fault(), "the store cannot answer \"" + sql + "\"");
 }

@@ -73,8 +73,7 @@ Error SqliteStore::about(const Row& row, Error error) const {
   return error;
 }
 
-// ---- recovery
-// ------------------------------------------------------------------------------------
+// ---- recovery -------------------------------------------------------------------------
 
 Result<void> SqliteStore::recover(const Recovered& into) {
   unfinished_.clear();
@@ -163,8 +162,7 @@ Result<void> SqliteStore::recover_drains(const Recovered& into) {
   return {};
 }
 
-// ---- one job
-// -------------------------------------------------------------------------------------
+// ---- one job --------------------------------------------------------------------------
 
 Result<StoredJob> SqliteStore::build(const Row& row, bool with_payloads) {
   Result<AcceptedPart> accepted = decode_accepted(row.accepted, row.seq, specs_);
@@ -222,12 +220,9 @@ Result<Bytes> SqliteStore::read_payload(int64_t key, const Outside& outside, uin
   sql_.payload.bind(1, key);
   const ResetAtEnd reset(sql_.payload);
   switch (sql_.payload.step()) {
-    case Step::row:
-      return take_outside(outside, seq, std::string(sql_.payload.blob(0)));
-    case Step::done:
-      return fail(Errc::corrupt, "its payload is missing");
-    case Step::failed:
-      break;
+    case Step::row: return take_outside(outside, seq, std::string(sql_.payload.blob(0)));
+    case Step::done: return fail(Errc::corrupt, "its payload is missing");
+    case Step::failed: break;
   }
   return fail(db_->fault(), "cannot read its payload");
 }
@@ -254,8 +249,7 @@ Result<std::optional<StoredJob>> SqliteStore::read(const JobId& id) {
   return std::move(*job);
 }
 
-// ---- lists
-// ---------------------------------------------------------------------------------------
+// ---- lists ----------------------------------------------------------------------------
 
 Result<std::vector<StoredJob>> SqliteStore::list(const JobFilter& filter) {
   const bool many =

@@ -140,12 +140,9 @@ Result<MetaPart> read_meta(Database& db) {
   Result<Statement> read = db.prepare("SELECT data FROM meta WHERE n = 1");
   if (!read) return fail(std::move(read.error()));
   switch (read->step()) {
-    case Step::row:
-      return decode_meta(read->blob(0));
-    case Step::done:
-      return fail(Errc::corrupt, "the store's own row is missing");
-    case Step::failed:
-      break;
+    case Step::row: return decode_meta(read->blob(0));
+    case Step::done: return fail(Errc::corrupt, "the store's own row is missing");
+    case Step::failed: break;
   }
   return fail(db.fault(), "cannot read the store's own row");
 }

@@ -143,8 +143,7 @@ SqliteStore::~SqliteStore() {
   if (!marked) db_->abandon();
 }
 
-// ---- commit
-// --------------------------------------------------------------------------------------
+// ---- commit ---------------------------------------------------------------------------
 
 CommitResult SqliteStore::commit(std::span<const Record> records) {
   ZGRID_CHECK(!dead_);
@@ -286,8 +285,7 @@ void SqliteStore::remember(const Folded& folded) {
   unfinished_.set(folded.id, seq * 16 + static_cast<uint64_t>(status));
 }
 
-// ---- housekeeping
-// --------------------------------------------------------------------------------
+// ---- housekeeping ---------------------------------------------------------------------
 
 CommitResult SqliteStore::tend() {
   ZGRID_CHECK(!dead_);
@@ -313,12 +311,9 @@ Result<std::optional<uint64_t>> SqliteStore::find_seq(const JobId& id) {
   sql_.seq_of.bind(2, half_of(id, 8));
   const ResetAtEnd reset(sql_.seq_of);
   switch (sql_.seq_of.step()) {
-    case Step::row:
-      return static_cast<uint64_t>(sql_.seq_of.integer(0));
-    case Step::done:
-      return std::nullopt;
-    case Step::failed:
-      break;
+    case Step::row: return static_cast<uint64_t>(sql_.seq_of.integer(0));
+    case Step::done: return std::nullopt;
+    case Step::failed: break;
   }
   return fail(db_->fault(), "cannot look for job " + id.str() + " in store " + path_);
 }

@@ -10,18 +10,19 @@ namespace zgrid::limits {
 
 // Wire. A frame is what libzmq reads into memory before anyone may judge it.
 inline constexpr size_t kFrameBytesMax = 16u << 20;
-inline constexpr size_t kPayloadBytesMax = 64u << 20;   // one input or output, sent in chunks
-inline constexpr size_t kPayloadFramesMax = 16;         // frames after the header
+inline constexpr size_t kPayloadBytesMax = 64u << 20;  // one input or output, sent in chunks
+inline constexpr size_t kPayloadFramesMax = 16;        // frames after the header
 // Larger payloads are cut into chunks: a heartbeat cannot pass inside a frame, so that a frame must
 // cross a slow link before the heartbeat's timeout. 16 of them hold the largest payload.
 inline constexpr size_t kChunkBytes = 4u << 20;
 inline constexpr size_t kInlinePayloadBytesMax = 32u << 10;  // larger ones get a frame of their own
 inline constexpr size_t kHeaderBytesTarget = 1u << 20;  // a batch is closed when its header is this
 inline constexpr size_t kBatchItemsMax = 4096;          // entries of one list
-inline constexpr size_t kSpecBytesMax = 1u << 20;  // an encoded spec, so that a REQUEST can hold any
-inline constexpr size_t kIdsMax = 65'536;                // job ids in one watch or cancel
-inline constexpr size_t kInHandMax = 65'536;             // attempts that one worker may present
-inline constexpr size_t kMalformedMax = 8;  // such messages from one peer before it is cut off
+inline constexpr size_t kSpecBytesMax = 1u
+                                        << 20;  // an encoded spec, so that a REQUEST can hold any
+inline constexpr size_t kIdsMax = 65'536;       // job ids in one watch or cancel
+inline constexpr size_t kInHandMax = 65'536;    // attempts that one worker may present
+inline constexpr size_t kMalformedMax = 8;      // such messages from one peer before it is cut off
 
 // Names and texts inside messages.
 inline constexpr size_t kNameBytesMax = 63;
@@ -37,22 +38,22 @@ inline constexpr size_t kStderrTailBytes = 4096;
 
 // Time.
 inline constexpr Millis kHeartbeat{1000};
-inline constexpr Millis kLease{3000};          // three missed beats
-inline constexpr Millis kTick{50};             // how late a timer of the broker may fire
-inline constexpr Millis kClientLease{30'000};  // a silent client's subscriptions are dropped
+inline constexpr Millis kLease{3000};           // three missed beats
+inline constexpr Millis kTick{50};              // how late a timer of the broker may fire
+inline constexpr Millis kClientLease{30'000};   // a silent client's subscriptions are dropped
 inline constexpr Millis kLossForgiven{60'000};  // the same boot id came back: not its job's fault
-inline constexpr Millis kRecallAfter{100};     // prefetched work that waits longer may be taken back
+inline constexpr Millis kRecallAfter{100};  // prefetched work that waits longer may be taken back
 inline constexpr Millis kRetryBackoffMin{1000};
 inline constexpr Millis kRetryBackoffMax{60'000};
 
 // Jobs.
-inline constexpr uint32_t kLossesMax = 3;        // then the dead-letter list
+inline constexpr uint32_t kLossesMax = 3;          // then the dead-letter list
 inline constexpr uint32_t kLossesBeforeAlone = 2;  // then it runs alone on its worker
 inline constexpr uint32_t kRetriesMax = 1000;
 // Events of a running job that are kept for those who attach later; what is beyond is a gap.
 inline constexpr size_t kEventsKept = 256;
 inline constexpr size_t kEventBytesKept = 64u << 10;
-inline constexpr uint32_t kWindowMax = 1024;     // attempts in hand of one worker
+inline constexpr uint32_t kWindowMax = 1024;  // attempts in hand of one worker
 inline constexpr uint32_t kSlotsMax = 4096;
 inline constexpr uint8_t kPriorityMax = 9;
 inline constexpr uint8_t kPriorityDefault = 4;

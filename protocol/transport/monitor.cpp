@@ -63,11 +63,8 @@ void Monitor::on_event(int event, int value, std::string_view endpoint) {
   using What = LinkEvent::What;
   What what = What::connected;
   switch (event) {
-    case ZMQ_EVENT_CONNECTED:
-      break;
-    case ZMQ_EVENT_DISCONNECTED:
-      what = What::disconnected;
-      break;
+    case ZMQ_EVENT_CONNECTED: break;
+    case ZMQ_EVENT_DISCONNECTED: what = What::disconnected; break;
     case ZMQ_EVENT_ACCEPT_FAILED:
       what = What::accept_failed;
       accept_failed_.fetch_add(1, std::memory_order_relaxed);

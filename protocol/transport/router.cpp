@@ -45,12 +45,10 @@ Failure bind_failure(const std::string& endpoint, int number) {
       return fail(Errc::cannot_create, text, "stop what listens there or choose another port");
     case EINVAL:
     case EPROTONOSUPPORT:
-    case ENAMETOOLONG:
-      return fail(Errc::usage, text, "write tcp://ADDRESS:PORT or ipc://PATH");
+    case ENAMETOOLONG: return fail(Errc::usage, text, "write tcp://ADDRESS:PORT or ipc://PATH");
     case ENODEV:
       return fail(Errc::cannot_create, text, "no interface has this address; see `ip addr`");
-    default:
-      return fail(Errc::cannot_create, text);
+    default: return fail(Errc::cannot_create, text);
   }
 }
 

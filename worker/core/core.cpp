@@ -22,11 +22,8 @@ void on_refused(State& s, Refused&& m) {
     case Errc::envelope_version:
     case Errc::config:
     case Errc::forbidden:
-    case Errc::revoked:
-      s.effects.fatal = std::move(m.error);
-      return;
-    default:
-      return;  // of one message; nothing was lost by it
+    case Errc::revoked: s.effects.fatal = std::move(m.error); return;
+    default: return;  // of one message; nothing was lost by it
   }
 }
 

@@ -54,9 +54,9 @@ struct Effects {
   std::vector<Stop> stops;
   std::vector<Finished> spool_put;  // the broker is away: keep these on disk
   std::vector<Nonce> spool_drop;    // acknowledged: forget them
-  bool reconnect = false;     // the connection is of no use: make a new one
-  std::optional<Error> fatal;  // stop the worker with this
-  bool finished = false;      // drained: nothing is in hand and nothing unacknowledged
+  bool reconnect = false;           // the connection is of no use: make a new one
+  std::optional<Error> fatal;       // stop the worker with this
+  bool finished = false;            // drained: nothing is in hand and nothing unacknowledged
   void clear();
 };
 
@@ -82,7 +82,7 @@ class Core {
   void set_load(uint32_t load_permille);
   void set_activity(std::vector<protocol::InHand> activity);
   void set_services(std::vector<std::string> services);  // after a reload
-  void drain();  // take nothing new, finish what runs
+  void drain();                                          // take nothing new, finish what runs
   // Says goodbye and hands back everything (a stop at once).
   void leave();
 

@@ -41,7 +41,8 @@ void send_events(State& s) {
 
 void send_batch(State& s, Batch&& batch, Final&& m) {
   m.batch = batch.number = s.next_batch++;
-  if (const uint32_t now = window(s); now != s.window_announced) m.window = s.window_announced = now;
+  if (const uint32_t now = window(s); now != s.window_announced)
+    m.window = s.window_announced = now;
   s.effects.sends.emplace_back(std::move(m));
   s.batches.push_back(std::move(batch));
 }
@@ -131,9 +132,9 @@ void on_welcome(State& s, Welcome&& m) {
   s.lease = std::max(m.lease, Millis{100});
   s.phase = Phase::welcomed;
   s.next_beat = s.now.mono + Micros(s.heartbeat);
-  const auto first_here = std::stable_partition(
-      s.elsewhere.begin(), s.elsewhere.end(),
-      [&](const Finished& result) { return result.store != s.store; });
+  const auto first_here =
+      std::stable_partition(s.elsewhere.begin(), s.elsewhere.end(),
+                            [&](const Finished& result) { return result.store != s.store; });
   for (auto it = first_here; it != s.elsewhere.end(); ++it) s.finished.push_back(std::move(*it));
   s.elsewhere.erase(first_here, s.elsewhere.end());
   Abort discard;

@@ -153,9 +153,7 @@ void Processes::on_ready(Process& process, Source source, Now now) {
       for (int i = 0; i < kReadsPerTurn && read_err(process, now); ++i) {
       }
       return;
-    case Source::exit:
-      on_leader_exit(process, now);
-      return;
+    case Source::exit: on_leader_exit(process, now); return;
   }
 }
 

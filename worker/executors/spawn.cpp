@@ -79,19 +79,15 @@ std::string error_text(int error) {
 Errc errc_of(int error) {
   switch (error) {
     case ENOENT:
-    case ENOTDIR:
-      return Errc::not_found;
+    case ENOTDIR: return Errc::not_found;
     case EACCES:
     case EPERM:
-    case ENOEXEC:
-      return Errc::forbidden;
+    case ENOEXEC: return Errc::forbidden;
     case EAGAIN:
     case ENOMEM:
     case EMFILE:
-    case ENFILE:
-      return Errc::not_ready;
-    default:
-      return Errc::io;
+    case ENFILE: return Errc::not_ready;
+    default: return Errc::io;
   }
 }
 

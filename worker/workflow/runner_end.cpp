@@ -143,12 +143,9 @@ void RunnerImpl::fail_step(JobRun& run, const StepProcess& process, JobError err
 void RunnerImpl::look_at_engine(JobRun& run) {
   if (run.ending) return;
   switch (run.engine->state()) {
-    case Engine::State::running:
-      return;
-    case Engine::State::failed:
-      return fail_job(run, JobStatus::failed, run.engine->error());
-    case Engine::State::done:
-      break;
+    case Engine::State::running: return;
+    case Engine::State::failed: return fail_job(run, JobStatus::failed, run.engine->error());
+    case Engine::State::done: break;
   }
   Outcome outcome;
   outcome.event_type = run.engine->result().type;

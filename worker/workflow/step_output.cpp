@@ -56,8 +56,7 @@ Result<std::vector<Event>> StepOutputParser::on_end() {
       events.push_back({step_->emits.front(), std::move(*data)});
       return events;
     }
-    case StepOutput::events:
-      return text_.empty() ? std::move(events) : on_piece("\n");
+    case StepOutput::events: return text_.empty() ? std::move(events) : on_piece("\n");
   }
   return events;
 }
