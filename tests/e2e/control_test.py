@@ -149,8 +149,8 @@ class Control(harness.GridCase):
         *events, result = [json.loads(line) for line in followed.out.splitlines()]
         self.assertEqual(result["output"], "done")
         for event in events:
-            self.assertEqual(list(event), ["schema", "job", "attempt", "seq", "kind", "name", "step",
-                                           "at", "data"])
+            self.assertEqual(list(event), ["schema", "job", "attempt", "seq", "kind", "name",
+                                           "step", "at", "data"])
             self.assertEqual((event["job"], event["attempt"]), (result["job"], 1))
         logs = [event for event in events if event["kind"] == "log"]
         self.assertEqual([log["data"] for log in logs],

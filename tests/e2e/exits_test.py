@@ -62,7 +62,8 @@ class Exits(harness.GridCase):
         self.assertEqual(done.json["error"]["kind"], "timeout")
 
     def test_timeout_ends_the_command_with_124_and_the_job_goes_on(self):
-        done = self.grid.run("submit", "workflow", "gate", "--text", "after-124", "--timeout", "300ms")
+        done = self.grid.run("submit", "workflow", "gate", "--text", "after-124", "--timeout",
+                             "300ms")
         job = self.grid.ok("jobs", "--json", "--limit", "1").json["jobs"][0]["job"]
         self.check(done, 124, job)
         self.assertEqual(self.grid.job(job)["status"], "running")

@@ -1,8 +1,8 @@
 """Real processes of one grid for one test: a broker, workers and commands in a folder of their own.
 
-Each grid has its own HOME, secret, TCP port and beacon port, so that suites run side by side without
-hearing each other, and nothing of the user's is read or written. Whatever a grid started is gone when
-it is closed; a process that a worker left behind fails the test.
+Each grid has its own HOME, secret, TCP port and beacon port, so that suites run side by side
+without hearing each other, and nothing of the user's is read or written. Whatever a grid started is
+gone when it is closed; a process that a worker left behind fails the test.
 
 A suite is a file with unittest cases that ends with `harness.main()`; its first argument, or the
 variable ZGRID_BINARY, is the program under test."""
@@ -250,7 +250,7 @@ class Grid:
         return worker
 
     def start(self, *args, name="command", env=None, cwd=None):
-        # Brokers and workers start in the root folder: no ./zgrid.toml there is the test's.
+        # In the grid's own folder: a ./zgrid.toml of the user's must not be read.
         process = Process(self, name, args, {**self.env, **(env or {})}, cwd or self.dir)
         self.processes.append(process)
         return process

@@ -6,7 +6,7 @@ import time
 
 import harness
 
-# Promise 5 and fault F2: a dead worker's jobs run elsewhere within 3.5 s, of which 3 s are the lease.
+# Promise 5: a dead worker's jobs run elsewhere within 3.5 s, of which 3 s are the lease.
 ELSEWHERE_MAX = 3.5
 # What a loaded machine may add until the new process has written its line.
 SLACK = 0.5
