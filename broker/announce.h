@@ -24,7 +24,7 @@ class Announcer {
 
   // Sends what is due and answers what came.
   void turn(MonoTime now);
-  [[nodiscard]] MonoTime next_deadline() const { return next_; }
+  [[nodiscard]] MonoTime next_wake() const { return next_; }
   [[nodiscard]] std::vector<int> fds() const { return socket_->fds(); }
 
  private:

@@ -100,8 +100,8 @@ bool Loop::turn() {
         ? parts_.log->warn("the store cannot write: submits are refused", {{"reason", done.reason}})
         : parts_.log->info("the store writes again");
   }
-  drained_ = !receive_batch();
-  handle(core_.finish(drained_));
+  inbox_empty_ = !receive_batch();
+  handle(core_.finish(inbox_empty_));
   deliver(outgoing_);
   send_waiting();
   sweep_silent();
@@ -171,7 +171,7 @@ void Loop::run_read(StoreRead read) {
     // On the store's thread; what is returned runs in our turn.
     return [this, to = read.to, messages = answer_from_store(store, read)]() mutable {
       for (Message& message : messages) {
-        outgoing_.push_back({to, Gate::commit, std::move(message)});
+        outgoing_.push_back({to, Gate::after_commit, std::move(message)});
       }
     };
   });
@@ -258,9 +258,9 @@ void Loop::watch_fds() {
 
 void Loop::wait() {
   watch_fds();
-  MonoTime until = std::min(core_.next_deadline(), now_.mono + Micros(kWaitMax));
-  if (parts_.announcer) until = std::min(until, parts_.announcer->next_deadline());
-  if (!drained_) until = now_.mono;
+  MonoTime until = std::min(core_.next_wake(), now_.mono + Micros(kWaitMax));
+  if (parts_.announcer) until = std::min(until, parts_.announcer->next_wake());
+  if (!inbox_empty_) until = now_.mono;
   const MonoTime start = parts_.clock().mono;
   // A turn that took long (or was stopped in its middle) kept us from hearing, too.
   if (start - now_.mono > Micros(kGap)) core_.extend_leases(start - now_.mono);

@@ -75,7 +75,7 @@ class Loop {
   MonoTime slept_until_;  // when the last wait was to end at the latest
   MonoTime next_sweep_;
   uint64_t turn_ = 0;
-  bool drained_ = true;
+  bool inbox_empty_ = true;
   bool refusing_ = false;
   std::vector<int> watched_;
   std::vector<Send> outgoing_;

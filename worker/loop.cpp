@@ -189,7 +189,7 @@ void Loop::write_spool() {
 
 void Loop::wait() {
   MonoTime until = std::min(
-      {core_.next_deadline(), runner_->deadline(), next_measure_, now_.mono + Micros(kWaitMax)});
+      {core_.next_wake(), runner_->deadline(), next_measure_, now_.mono + Micros(kWaitMax)});
   if (!to_spool_.empty()) until = std::min(until, next_spool_);
   if (more_waits_) until = now_.mono;
   const Micros left = std::max(Micros(0), until - parts_.clock().mono);

@@ -182,10 +182,10 @@ void Core::extend_leases(Micros gap) {
   s.timers.insert(moved.begin(), moved.end());
 }
 
-Effects& Core::finish(bool drained) {
+Effects& Core::finish(bool inbox_empty) {
   State& s = *state_;
   fire_timers(s);
-  if (drained) expire_leases(s);
+  if (inbox_empty) expire_leases(s);
   assign_all(s);
   recall_excess(s);
   send_heartbeats(s);
@@ -197,13 +197,13 @@ Effects& Core::shut_down(Now now) {
   begin(now);
   const std::string reason = "the broker stops";
   for (const auto& [id, worker] : s.workers) {
-    if (worker->online) s.outbox.send(worker->session, Gate::commit, Disconnect{reason});
+    if (worker->online) s.outbox.send(worker->session, Gate::after_commit, Disconnect{reason});
   }
-  for (const auto& [id, client] : s.clients) s.outbox.send(id, Gate::commit, Disconnect{reason});
+  for (const auto& [id, client] : s.clients) s.outbox.send(id, Gate::after_commit, Disconnect{reason});
   return s.effects;
 }
 
-MonoTime Core::next_deadline() const {
+MonoTime Core::next_wake() const {
   const State& s = *state_;
   MonoTime next = s.next_beat;
   if (!s.timers.empty()) next = std::min(next, s.timers.begin()->at);

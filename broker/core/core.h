@@ -57,14 +57,14 @@ class Core {
   void extend_leases(Micros gap);
   // A peer sent bytes that are no message; counted for `status`.
   void count_malformed();
-  // Ends the turn. `drained`: no message waited any more, so that silence is really silence;
+  // Ends the turn. `inbox_empty`: no message waited any more, so that silence is really silence;
   // only then leases expire. The effects are valid until the next begin().
-  Effects& finish(bool drained);
+  Effects& finish(bool inbox_empty);
   // Ends every session in good order (for a stop of the broker), as a turn of its own.
   Effects& shut_down(Now now);
 
   // When finish() has something to do again even if no event comes.
-  [[nodiscard]] MonoTime next_deadline() const;
+  [[nodiscard]] MonoTime next_wake() const;
 
   struct Counts {
     uint64_t unfinished = 0, queued = 0, queued_bytes = 0, workers = 0;

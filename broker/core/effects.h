@@ -15,12 +15,12 @@ enum class Gate : uint8_t {
   // The first assignment of a job that is not yet acknowledged, recorded in this turn's commit.
   overtake,
   // After the commits of this turn and of all earlier ones.
-  commit,
+  after_commit,
 };
 
 struct Send {
   SessionId to = SessionId::none;
-  Gate gate = Gate::commit;
+  Gate gate = Gate::after_commit;
   protocol::Message message;
 };
 

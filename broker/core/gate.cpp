@@ -9,7 +9,7 @@ void CommitGate::add(uint64_t turn, bool has_records, std::vector<Send>& sends,
   ZGRID_CHECK(turn > pending_commit_);
   if (has_records) pending_commit_ = turn;
   for (Send& send : sends) {
-    const bool waits = send.gate == Gate::commit && pending_commit_ != 0;
+    const bool waits = send.gate == Gate::after_commit && pending_commit_ != 0;
     if (waits) {
       held_.push_back({pending_commit_, std::move(send)});
     } else {

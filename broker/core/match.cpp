@@ -113,7 +113,7 @@ void assign(State& s, Job& job, Worker& worker) {
   entry.input = job.input;
   entry.index = job.index;
   if (job.extra) entry.trace = job.extra->trace;
-  s.outbox.assign(worker.session, overtakes ? Gate::overtake : Gate::commit, job.entry->spec,
+  s.outbox.assign(worker.session, overtakes ? Gate::overtake : Gate::after_commit, job.entry->spec,
                   std::move(entry));
   notify_status(s, job);
 }

@@ -196,12 +196,12 @@ void answer_workers(State& s, SessionId session, Answer answer) {
       bytes = weight_of(view);
       Answer part = answer;
       part.more = true;
-      s.outbox.send(session, Gate::commit, std::move(part));
+      s.outbox.send(session, Gate::after_commit, std::move(part));
       answer.workers.clear();
     }
     answer.workers.push_back(std::move(view));
   }
-  s.outbox.send(session, Gate::commit, std::move(answer));
+  s.outbox.send(session, Gate::after_commit, std::move(answer));
 }
 
 }  // namespace
@@ -229,7 +229,7 @@ void on_watch(State& s, SessionId session, Watch&& m) {
     }
     ack.items.push_back(item);
   }
-  s.outbox.send(session, Gate::commit, std::move(ack));
+  s.outbox.send(session, Gate::after_commit, std::move(ack));
   if (!read.jobs.empty()) s.effects.reads.push_back(std::move(read));
 }
 
@@ -269,7 +269,7 @@ void on_cancel(State& s, SessionId session, const Cancel& m) {
     }
     ack.items.push_back(item);
   }
-  s.outbox.send(session, Gate::commit, std::move(ack));
+  s.outbox.send(session, Gate::after_commit, std::move(ack));
 }
 
 void on_query(State& s, SessionId session, const ClientSession& client, const Query& m) {
@@ -302,7 +302,7 @@ void on_query(State& s, SessionId session, const ClientSession& client, const Qu
       answer.error = Error{Errc::unsupported, "this broker does not list runs", {}, {}, 0};
       break;
   }
-  s.outbox.send(session, Gate::commit, std::move(answer));
+  s.outbox.send(session, Gate::after_commit, std::move(answer));
 }
 
 void on_control(State& s, SessionId session, const Control& m) {
@@ -331,7 +331,7 @@ void on_control(State& s, SessionId session, const Control& m) {
     }
     answer.workers.push_back(view_of(s, *found));
   }
-  s.outbox.send(session, Gate::commit, std::move(answer));
+  s.outbox.send(session, Gate::after_commit, std::move(answer));
 }
 
 }  // namespace zgrid::broker

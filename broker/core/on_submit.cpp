@@ -332,7 +332,7 @@ void on_submit(State& s, SessionId session, ClientSession& client, Submit&& m) {
   for (SpecEntry* entry : specs) {
     if (entry != nullptr) release(s, entry);
   }
-  s.outbox.send(session, Gate::commit, std::move(sub.ack));
+  s.outbox.send(session, Gate::after_commit, std::move(sub.ack));
 }
 
 }  // namespace zgrid::broker

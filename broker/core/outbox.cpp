@@ -52,7 +52,7 @@ void Outbox::assign(SessionId to, Gate gate, const SpecRef& spec, Assignment ent
 
 void Outbox::result(SessionId to, const WorkerFactsRef& worker, const JobHead& head,
                     ResultEntry entry) {
-  auto& m = open<Results>(peers_[to].results, to, Gate::commit, weight(entry));
+  auto& m = open<Results>(peers_[to].results, to, Gate::after_commit, weight(entry));
   entry.worker = kNoWorker;
   if (worker) {
     entry.worker =
@@ -71,17 +71,17 @@ void Outbox::result(SessionId to, const WorkerFactsRef& worker, const JobHead& h
 }
 
 void Outbox::event(SessionId to, const JobId& job, uint32_t attempt, const JobEvent& event) {
-  auto& m = open<Events>(peers_[to].events, to, Gate::commit, weight(event));
+  auto& m = open<Events>(peers_[to].events, to, Gate::after_commit, weight(event));
   m.items.push_back({job, attempt, event});
 }
 
 void Outbox::abort(SessionId to, const Token& token, Abort::Reason reason) {
-  auto& m = open<Abort>(peers_[to].aborts, to, Gate::commit, Weight{48, 0});
+  auto& m = open<Abort>(peers_[to].aborts, to, Gate::after_commit, Weight{48, 0});
   m.items.push_back({token, reason});
 }
 
 void Outbox::recall(SessionId to, const Token& token) {
-  auto& m = open<Recall>(peers_[to].recalls, to, Gate::commit, Weight{48, 0});
+  auto& m = open<Recall>(peers_[to].recalls, to, Gate::after_commit, Weight{48, 0});
   m.items.push_back(token);
 }
 

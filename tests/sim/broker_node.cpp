@@ -132,7 +132,7 @@ void BrokerNode::turn(uint64_t life) {
   finish_turn(now);
   deliver();
   if (life != life_) return;
-  MonoTime until = std::min(core_->next_deadline(), now.mono + kWaitMax);
+  MonoTime until = std::min(core_->next_wake(), now.mono + kWaitMax);
   if (!drained_) until = now.mono + Micros{1};
   const Micros left = std::max(Micros{0}, until - now.mono);
   const Micros timeout = std::chrono::ceil<Millis>(left);
@@ -224,7 +224,7 @@ void BrokerNode::handle(broker::Effects& effects) {
 void BrokerNode::run_read(broker::StoreRead read) {
   disk_.read([this, read = std::move(read)](broker::JobStore& store) -> std::function<void()> {
     return [this, to = read.to, messages = broker::answer_from_store(store, read)]() mutable {
-      for (Message& message : messages) outgoing_.push_back({to, Gate::commit, std::move(message)});
+      for (Message& message : messages) outgoing_.push_back({to, Gate::after_commit, std::move(message)});
     };
   });
 }

@@ -150,7 +150,7 @@ void WorkerNode::turn() {
   while (auto start = core_->next_start()) start_attempt(std::move(*start));
   if (!carry_out(core_->finish())) return;
   if (!link_) try_connect();
-  const Micros left = std::max(Micros{1}, core_->next_deadline() - now.mono);
+  const Micros left = std::max(Micros{1}, core_->next_wake() - now.mono);
   wake_at(world_.now() + std::min(left, kWaitMax));
 }
 

@@ -207,7 +207,7 @@ Effects& Core::finish() {
   return s.effects;
 }
 
-MonoTime Core::next_deadline() const {
+MonoTime Core::next_wake() const {
   const State& s = *state_;
   MonoTime next = MonoTime::never();
   if (s.phase != Phase::disconnected) next = s.last_heard + Micros(s.lease) + Micros(1);

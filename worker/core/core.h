@@ -89,7 +89,7 @@ class Core {
   // The next attempt to start; it has its slot from now on. Nothing when all slots are in use.
   std::optional<Start> next_start();
   Effects& finish();
-  [[nodiscard]] MonoTime next_deadline() const;
+  [[nodiscard]] MonoTime next_wake() const;
 
   struct Counts {
     size_t queued = 0, running = 0, unacknowledged = 0;

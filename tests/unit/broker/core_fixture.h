@@ -93,7 +93,7 @@ class CoreTest : public testing::Test {
   // ---- what was sent ----
   // The next message to that session, which must be an M.
   template <class M>
-  M next(SessionId session, Gate gate = Gate::commit) {
+  M next(SessionId session, Gate gate = Gate::after_commit) {
     auto& messages = inbox_[session];
     if (messages.empty()) {
       ADD_FAILURE() << "nothing was sent to session " << static_cast<uint64_t>(session);
@@ -108,12 +108,12 @@ class CoreTest : public testing::Test {
   }
   [[nodiscard]] bool silent(SessionId session) { return inbox_[session].empty(); }
   // The tokens of the next REQUEST.
-  std::vector<Token> assigned(SessionId worker, Gate gate = Gate::commit) {
+  std::vector<Token> assigned(SessionId worker, Gate gate = Gate::after_commit) {
     std::vector<Token> tokens;
     for (const Assignment& item : next<Request>(worker, gate).items) tokens.push_back(item.token);
     return tokens;
   }
-  Token assigned_one(SessionId worker, Gate gate = Gate::commit) {
+  Token assigned_one(SessionId worker, Gate gate = Gate::after_commit) {
     const auto tokens = assigned(worker, gate);
     EXPECT_EQ(tokens.size(), 1u);
     return tokens.empty() ? Token{} : tokens.front();

@@ -30,7 +30,7 @@ TEST_F(CoreTest, AnAcknowledgedJobIsAssignedOnlyAfterItsCommit) {
   hello();
   accepted(spec());
   join(kAda, ready("ada"));
-  assigned_one(kAda, Gate::commit);
+  assigned_one(kAda, Gate::after_commit);
 }
 
 TEST_F(CoreTest, NothingOvertakesWhenTheConfigurationSaysSo) {
@@ -39,7 +39,7 @@ TEST_F(CoreTest, NothingOvertakesWhenTheConfigurationSaysSo) {
   hello();
   join(kAda, ready("ada"));
   submit(spec());
-  assigned_one(kAda, Gate::commit);
+  assigned_one(kAda, Gate::after_commit);
   next<SubmitAck>(kClient);
 }
 
