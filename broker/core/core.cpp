@@ -69,6 +69,19 @@ void Core::restore(const PutDrain& drain) {
   if (drain.draining) state_->drained.insert(drain.worker);
 }
 
+Welcome make_welcome(const State& s) {
+  Welcome welcome;
+  welcome.program_version = s.config.program_version;
+  welcome.broker_name = s.config.broker_name;
+  welcome.store = s.config.store.id;
+  welcome.epoch = s.config.store.epoch;
+  welcome.heartbeat = s.config.heartbeat;
+  welcome.lease = s.config.lease;
+  welcome.now = s.now.wall;
+  welcome.durable = s.config.store.durable;
+  return welcome;
+}
+
 // ---- a turn ---------------------------------------------------------------------------
 
 void Core::begin(Now now) {
@@ -100,16 +113,7 @@ void on_hello(State& s, SessionId session, const Hello& m) {
   ClientSession& client = s.clients[session];
   client.owner = m.user_host;
   client.last_seen = s.now.mono;
-  Welcome welcome;
-  welcome.program_version = s.config.program_version;
-  welcome.broker_name = s.config.broker_name;
-  welcome.store = s.config.store.id;
-  welcome.epoch = s.config.store.epoch;
-  welcome.heartbeat = s.config.heartbeat;
-  welcome.lease = s.config.lease;
-  welcome.now = s.now.wall;
-  welcome.durable = s.config.store.durable;
-  s.outbox.send(session, Gate::free, std::move(welcome));
+  s.outbox.send(session, Gate::free, make_welcome(s));
 }
 
 // A peer that speaks before its hello: after our restart it must introduce itself again.
@@ -199,7 +203,8 @@ Effects& Core::shut_down(Now now) {
   for (const auto& [id, worker] : s.workers) {
     if (worker->online) s.outbox.send(worker->session, Gate::after_commit, Disconnect{reason});
   }
-  for (const auto& [id, client] : s.clients) s.outbox.send(id, Gate::after_commit, Disconnect{reason});
+  for (const auto& [id, client] : s.clients)
+    s.outbox.send(id, Gate::after_commit, Disconnect{reason});
   return s.effects;
 }
 

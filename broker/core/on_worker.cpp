@@ -206,15 +206,7 @@ void on_ready(State& s, SessionId session, Ready&& m) {
   s.online_by_name[worker.facts->name] = &worker;
   if (same_boot) forgive_losses(s, worker);
 
-  Welcome welcome;
-  welcome.program_version = s.config.program_version;
-  welcome.broker_name = s.config.broker_name;
-  welcome.store = s.config.store.id;
-  welcome.epoch = s.config.store.epoch;
-  welcome.heartbeat = s.config.heartbeat;
-  welcome.lease = s.config.lease;
-  welcome.now = s.now.wall;
-  welcome.durable = s.config.store.durable;
+  Welcome welcome = make_welcome(s);
   Reconciled reconciled = reconcile(s, worker, m, same_boot);
   welcome.discard = std::move(reconciled.discard);
   // Not gated: an assignment that overtakes its commit must find the worker welcomed.

@@ -293,6 +293,7 @@ void on_query(State& s, SessionId session, const ClientSession& client, const pr
 void on_control(State& s, SessionId session, const protocol::Control& m);
 void cancel_job(State& s, Job& job);
 
+protocol::Welcome make_welcome(const State& s);
 void on_ready(State& s, SessionId session, protocol::Ready&& m);
 void on_heartbeat(State& s, Worker& worker, protocol::Heartbeat&& m);
 void on_disconnect(State& s, Worker& worker);
