@@ -158,6 +158,17 @@ class Control(harness.GridCase):
         self.assertEqual([log["seq"] for log in logs], sorted(log["seq"] for log in logs))
         self.assertEqual({log["step"] for log in logs}, {"report"})
 
+    def test_who_attaches_later_sees_what_was_logged_before(self):
+        followed = self.grid.start("submit", "workflow", "report", "--text", "joined", "--follow",
+                                   name="first")
+        harness.wait_until(lambda: "zero" in followed.log, what="the first log line")
+        attached = self.grid.start("attach", "last", name="second")
+        harness.wait_until(lambda: "zero" in attached.log, what="the same line, later")
+        self.grid.open_gate("joined")
+        self.assertEqual(attached.popen.wait(10), 0)
+        self.assertRegex(attached.log, r"(?s)zero.*one.*two")
+        self.assertEqual(attached.out, "done")
+
 
 if __name__ == "__main__":
     harness.main()
