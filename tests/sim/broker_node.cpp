@@ -224,7 +224,8 @@ void BrokerNode::handle(broker::Effects& effects) {
 void BrokerNode::run_read(broker::StoreRead read) {
   disk_.read([this, read = std::move(read)](broker::JobStore& store) -> std::function<void()> {
     return [this, to = read.to, messages = broker::answer_from_store(store, read)]() mutable {
-      for (Message& message : messages) outgoing_.push_back({to, Gate::after_commit, std::move(message)});
+      for (Message& message : messages)
+        outgoing_.push_back({to, Gate::after_commit, std::move(message)});
     };
   });
 }

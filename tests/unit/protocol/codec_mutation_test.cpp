@@ -33,21 +33,11 @@ class Mutator {
       case 0:
         if (!bytes.empty()) bytes[at] = static_cast<char>(bytes[at] ^ (1 << below(8)));
         return;
-      case 1:
-        bytes.resize(at);
-        return;
-      case 2:
-        bytes.insert(at, other, below(other.size()), below(40));
-        return;
-      case 3:
-        bytes.insert(at, 1, static_cast<char>(random_()));
-        return;
-      case 4:
-        bytes.erase(at, 1 + below(8));
-        return;
-      case 5:
-        bytes.replace(at, below(40), other, below(other.size()), below(40));
-        return;
+      case 1: bytes.resize(at); return;
+      case 2: bytes.insert(at, other, below(other.size()), below(40)); return;
+      case 3: bytes.insert(at, 1, static_cast<char>(random_())); return;
+      case 4: bytes.erase(at, 1 + below(8)); return;
+      case 5: bytes.replace(at, below(40), other, below(other.size()), below(40)); return;
       case 6: {
         // The first bytes of the types with the longest lengths.
         constexpr std::string_view kLong("\xdd\xdf\xdb\xc6\xdc\xde\xda\xc5\xcf\xd3\xcb\xc1", 12);

@@ -110,7 +110,8 @@ run = ["sh", "-c", "for i in $(seq 8); do echo '{\"type\":\"N\"}'; done"]
 id = "each"
 accepts = ["N"]
 emits = ["M"]
-run = ["sh", "-c", "mkdir -p on; : > on/$$; for i in $(seq 60); do ls on | wc -l; done | sort -n | tail -n 1; rm on/$$"]
+run = ["sh", "-c", """mkdir -p on; : > on/$$
+for i in $(seq 60); do ls on | wc -l; done | sort -n | tail -n 1; rm on/$$"""]
 [[workflow.par.step]]
 id = "most"
 accepts = ["M"]

@@ -130,7 +130,8 @@ TEST_F(RunnerTest, fan_out_of_twenty_is_collected_whole) {
 id = "split"
 emits = ["N"]
 output = "events"
-run = ["sh", "-c", "for i in $(seq 20); do echo \"{\\\"type\\\":\\\"N\\\",\\\"data\\\":{\\\"n\\\":$i}}\"; done"]
+run = ["sh", "-c", """for i in $(seq 20)
+do printf '{"type":"N","data":{"n":%d}}\\n' $i; done"""]
 [[workflow.fan.step]]
 id = "each"
 accepts = ["N"]
