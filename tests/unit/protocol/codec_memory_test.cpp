@@ -17,12 +17,14 @@ void* counted(size_t size) {
 }
 }  // namespace
 
-void* operator new(size_t size) { return counted(size); }
-void* operator new[](size_t size) { return counted(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
+// Never inlined: g++ would compare one half of a pair with the other's library twin and warn.
+#define ZGRID_NOINLINE __attribute__((noinline))
+ZGRID_NOINLINE void* operator new(size_t size) { return counted(size); }
+ZGRID_NOINLINE void* operator new[](size_t size) { return counted(size); }
+ZGRID_NOINLINE void operator delete(void* memory) noexcept { std::free(memory); }
+ZGRID_NOINLINE void operator delete[](void* memory) noexcept { std::free(memory); }
+ZGRID_NOINLINE void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+ZGRID_NOINLINE void operator delete[](void* memory, size_t) noexcept { std::free(memory); }
 
 namespace zgrid::protocol {
 namespace {
