@@ -27,7 +27,9 @@ def structs(text):
     """{struct: {member: type}}, nested structs as Outer::Inner."""
     found = {}
     stack = []
-    for line in without_comments(text).splitlines():
+    # An enum may be several lines long, and its end looks like a struct's.
+    text = re.sub(r"enum class \w+[^{;]*\{[^}]*\};", "", without_comments(text))
+    for line in text.splitlines():
         opened = re.match(r"\s*struct (\w+) \{", line)
         if opened:
             stack.append(opened.group(1))
