@@ -219,6 +219,12 @@ std::vector<Key> broker_keys() {
       whole("broker", "queue_jobs_max", broker(&B::queue_jobs_max), 1, kCountMax),
       size("broker", "queue_bytes_max", broker(&B::queue_bytes_max), kCountMax),
       whole("broker", "in_flight_max", broker(&B::in_flight_max), 1, kCountMax),
+      size("broker", "memory_bytes", broker(&B::memory_bytes), kCountMax),
+      checked("broker", "retention", broker(&B::retention), between(Millis{1000}, kYear)),
+      size("broker", "retention_bytes", broker(&B::retention_bytes), kCountMax),
+      whole("broker", "retention_jobs", broker(&B::retention_jobs), 0, kCountMax),
+      checked("broker", "retention_ids", broker(&B::retention_ids), between(Millis{0}, kYear)),
+      checked("broker", "wedged_after", broker(&B::wedged_after), between(Millis{1000}, kYear)),
   };
 }
 

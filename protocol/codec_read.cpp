@@ -466,6 +466,9 @@ Result<Message> read_body(Reader& reader, uint64_t kind, uint32_t elements) {
     case Kind::query: return finish<Query>(reader, elements);
     case Kind::answer: return finish<Answer>(reader, elements);
     case Kind::control: return finish<Control>(reader, elements);
+    case Kind::retry: return finish<Retry>(reader, elements);
+    case Kind::retry_ack: return finish<RetryAck>(reader, elements);
+    case Kind::purge: return finish<Purge>(reader, elements);
     case Kind::request: return finish<Request>(reader, elements);
     case Kind::final_: return finish<Final>(reader, elements);
     case Kind::final_ack: return finish<FinalAck>(reader, elements);

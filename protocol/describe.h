@@ -132,6 +132,7 @@ void describe(Ar& ar, InHand& m) {
   ar.field(3, m.idle);
   ar.field(4, m.cpu_ms);
   ar.field(5, m.bytes_out);
+  ar.field(6, m.stopped);
 }
 
 template <class Ar>
@@ -267,6 +268,7 @@ void describe(Ar& ar, ResultEntry& m) {
   ar.field(10, m.finished);
   ar.field(11, m.retry_of);
   ar.text(12, m.trace, kPathMax);
+  ar.field(13, m.purged);
 }
 
 template <class Ar>
@@ -329,6 +331,9 @@ void describe(Ar& ar, JobSummary& m) {
   ar.field(8, m.submitted);
   ar.field(9, m.started);
   ar.field(10, m.finished);
+  ar.text(11, m.reason, lim::kTextBytesMax);
+  ar.field(12, m.wedged);
+  ar.field(13, m.idle);
 }
 
 template <class Ar>
@@ -346,6 +351,7 @@ void describe(Ar& ar, WorkerView& m) {
   ar.field(11, m.failed);
   ar.field(12, m.usage);
   ar.field(13, m.last_seen);
+  ar.field(14, m.wedged);
 }
 
 template <class Ar>
@@ -364,6 +370,11 @@ void describe(Ar& ar, StatusView& m) {
   ar.field(12, m.stale_results);
   ar.field(13, m.duplicate_results);
   ar.field(14, m.malformed);
+  ar.text(15, m.refusing_reason, lim::kTextBytesMax);
+  ar.field(16, m.queued_bytes);
+  ar.field(17, m.retained_jobs);
+  ar.field(18, m.retained_bytes);
+  ar.field(19, m.remembered);
 }
 
 template <class Ar>
@@ -382,6 +393,37 @@ void describe(Ar& ar, Control& m) {
   ar.field(1, m.request);
   ar.field(2, m.op);
   ar.text(3, m.worker, kPathMax);
+}
+
+template <class Ar>
+void describe(Ar& ar, Retry::Item& m) {
+  ar.field(1, m.job);
+  ar.field(2, m.new_id);
+}
+
+template <class Ar>
+void describe(Ar& ar, Retry& m) {
+  ar.field(1, m.request);
+  ar.list(2, m.items, lim::kBatchItemsMax);
+}
+
+template <class Ar>
+void describe(Ar& ar, RetryAck::Item& m) {
+  ar.field(1, m.job);
+  ar.field(2, m.new_id);
+  ar.field(3, m.error);
+}
+
+template <class Ar>
+void describe(Ar& ar, RetryAck& m) {
+  ar.field(1, m.request);
+  ar.list(2, m.items, lim::kBatchItemsMax);
+}
+
+template <class Ar>
+void describe(Ar& ar, Purge& m) {
+  ar.field(1, m.request);
+  ar.list(2, m.jobs, lim::kIdsMax);
 }
 
 template <class Ar>
@@ -479,7 +521,7 @@ inline constexpr uint64_t enum_max(Errc) { return 29; }
 inline constexpr uint64_t enum_max(Effect) { return 2; }
 inline constexpr uint64_t enum_max(InHand::State) { return 2; }
 inline constexpr uint64_t enum_max(Query::What) { return 5; }
-inline constexpr uint64_t enum_max(Control::Op) { return 1; }
+inline constexpr uint64_t enum_max(Control::Op) { return 2; }
 inline constexpr uint64_t enum_max(FinalAck::Verdict) { return 2; }
 inline constexpr uint64_t enum_max(Abort::Reason) { return 2; }
 

@@ -23,6 +23,9 @@ struct KindOf {
   Kind operator()(const Query&) const { return Kind::query; }
   Kind operator()(const Answer&) const { return Kind::answer; }
   Kind operator()(const Control&) const { return Kind::control; }
+  Kind operator()(const Retry&) const { return Kind::retry; }
+  Kind operator()(const RetryAck&) const { return Kind::retry_ack; }
+  Kind operator()(const Purge&) const { return Kind::purge; }
   Kind operator()(const Request&) const { return Kind::request; }
   Kind operator()(const Final&) const { return Kind::final_; }
   Kind operator()(const FinalAck&) const { return Kind::final_ack; }
@@ -56,6 +59,9 @@ std::string_view message_name(Kind kind) {
     case Kind::query: return "QUERY";
     case Kind::answer: return "ANSWER";
     case Kind::control: return "CONTROL";
+    case Kind::retry: return "RETRY";
+    case Kind::retry_ack: return "RETRY_ACK";
+    case Kind::purge: return "PURGE";
     case Kind::request: return "REQUEST";
     case Kind::final_: return "FINAL";
     case Kind::final_ack: return "FINAL_ACK";
@@ -91,7 +97,9 @@ bool may_send(Role role, Kind kind) {
     case Kind::query: return role == Role::client || role == Role::readonly;
     case Kind::submit:
     case Kind::cancel:
-    case Kind::control: return role == Role::client;
+    case Kind::control:
+    case Kind::retry:
+    case Kind::purge: return role == Role::client;
     case Kind::heartbeat:
     case Kind::disconnect: return role != Role::none;
     case Kind::welcome:
@@ -101,6 +109,7 @@ bool may_send(Role role, Kind kind) {
     case Kind::results:
     case Kind::events:
     case Kind::cancel_ack:
+    case Kind::retry_ack:
     case Kind::answer:
     case Kind::request:
     case Kind::final_ack:

@@ -38,6 +38,9 @@ enum class Kind : uint8_t {
   query = 18,
   answer = 19,
   control = 20,
+  retry = 21,
+  retry_ack = 22,
+  purge = 23,
   request = 30,
   final_ = 31,
   final_ack = 32,
@@ -73,6 +76,7 @@ struct InHand {
   Millis idle{0};       // since the attempt last showed activity
   uint64_t cpu_ms = 0;  // used by its processes so far
   uint64_t bytes_out = 0;
+  bool stopped = false;  // its processes are stopped by a signal
 };
 
 // A worker's first message, and again after every reconnection.
@@ -198,6 +202,7 @@ struct ResultEntry {
   WallTime submitted, started, finished;
   JobId retry_of;
   std::string trace;
+  bool purged = false;  // its retention is over: the state is known, the output is not
 };
 struct Results {
   std::vector<WorkerFactsRef> workers;
@@ -254,6 +259,9 @@ struct JobSummary {
   WorkerId worker_id;  // the current or last one; nil = never assigned
   std::string worker_name;
   WallTime submitted, started, finished;  // 0 = not yet
+  std::string reason;                     // why it ended without success
+  bool wedged = false;                    // it runs, but shows no sign of life
+  Millis idle{0};                         // since its last sign of life
 };
 struct WorkerView {
   WorkerFacts facts;
@@ -268,6 +276,7 @@ struct WorkerView {
   uint64_t done = 0, failed = 0;  // attempts that ended here, since the broker started
   Usage usage;
   Millis last_seen{0};  // how long ago
+  uint32_t wedged = 0;  // attempts in hand without a sign of life
 };
 struct StatusView {
   std::string broker_name, program_version;
@@ -279,6 +288,11 @@ struct StatusView {
   std::vector<uint64_t> jobs;  // by JobStatus
   uint32_t workers_online = 0, slots = 0, free = 0;
   uint64_t stale_results = 0, duplicate_results = 0, malformed = 0;
+  std::string refusing_reason;  // when not admitting
+  uint64_t queued_bytes = 0;    // of inputs that wait
+  uint64_t retained_jobs = 0;   // ended, with their results
+  uint64_t retained_bytes = 0;  // of those, in the store
+  uint64_t remembered = 0;      // ended and purged: id, key and state are known
 };
 // One answer, or several with `more` set in all but the last.
 struct Answer {
@@ -292,10 +306,37 @@ struct Answer {
 };
 
 struct Control {
-  enum class Op : uint8_t { drain = 0, undrain = 1 };
+  enum class Op : uint8_t { drain = 0, undrain = 1, backup = 2 };
   uint64_t request = 0;
   Op op = Op::drain;
-  std::string worker;  // name or id
+  std::string worker;  // name or id; backup: an absolute path on the broker's host
+};
+
+// Runs ended jobs again, as new jobs with retry_of. The new ids are the client's, so that asking
+// twice is safe. Answered by RETRY_ACK.
+struct Retry {
+  struct Item {
+    JobId job;
+    JobId new_id;
+  };
+  uint64_t request = 0;
+  std::vector<Item> items;
+};
+struct RetryAck {
+  struct Item {
+    JobId job;
+    JobId new_id;  // nil if refused
+    std::optional<Error> error;
+  };
+  uint64_t request = 0;
+  std::vector<Item> items;
+};
+
+// Forgets the results of ended jobs before their time; ids, keys and states stay for theirs.
+// Answered by CANCEL_ACK: those that have not ended are left alone.
+struct Purge {
+  uint64_t request = 0;
+  std::vector<JobId> jobs;
 };
 
 // ---- broker and worker ----------------------------------------------------------------
@@ -366,10 +407,10 @@ struct Started {
   std::vector<Token> items;
 };
 
-using Message =
-    std::variant<Hello, Ready, Welcome, Refused, Heartbeat, Disconnect, Submit, SubmitAck, Watch,
-                 WatchAck, Results, Events, Cancel, CancelAck, Query, Answer, Control, Request,
-                 Final, FinalAck, Partial, Abort, Recall, Released, Started>;
+using Message = std::variant<Hello, Ready, Welcome, Refused, Heartbeat, Disconnect, Submit,
+                             SubmitAck, Watch, WatchAck, Results, Events, Cancel, CancelAck, Query,
+                             Answer, Control, Retry, RetryAck, Purge, Request, Final, FinalAck,
+                             Partial, Abort, Recall, Released, Started>;
 
 Kind kind_of(const Message& message);
 

@@ -46,9 +46,15 @@ inline constexpr Millis kRecallAfter{100};  // prefetched work that waits longer
 inline constexpr Millis kRetryBackoffMin{1000};
 inline constexpr Millis kRetryBackoffMax{60'000};
 
+// An attempt whose processes are stopped, rather than idle, is wedged after so long.
+inline constexpr Millis kWedgedStopped{10'000};
+// How much of a broker's absence counts for deadlines and retention.
+inline constexpr Seconds kAbsenceCounted{24 * 3600};
+
 // Jobs.
 inline constexpr uint32_t kLossesMax = 3;          // then the dead-letter list
 inline constexpr uint32_t kLossesBeforeAlone = 2;  // then it runs alone on its worker
+inline constexpr size_t kPurgeBatch = 256;         // jobs purged together leave one row behind
 inline constexpr uint32_t kRetriesMax = 1000;
 // Events of a running job that are kept for those who attach later; what is beyond is a gap.
 inline constexpr size_t kEventsKept = 256;

@@ -31,6 +31,18 @@ struct WallTime {
   friend Micros operator-(WallTime a, WallTime b) { return Micros{a.us - b.us}; }
 };
 
+// The grid's own clock: microseconds that start at the wall clock's when a store is made, and from
+// then on pass as the monotonic clock does; time while the broker is down counts, up to a limit.
+// Deadlines, delays and retention run on it, so that a wall clock set wrongly spoils nothing.
+// Stored; 0 = not known.
+struct GridTime {
+  int64_t us = 0;
+  friend auto operator<=>(const GridTime&, const GridTime&) = default;
+  friend GridTime operator+(GridTime t, Micros d) { return {t.us + d.count()}; }
+  friend GridTime operator-(GridTime t, Micros d) { return {t.us - d.count()}; }
+  friend Micros operator-(GridTime a, GridTime b) { return Micros{a.us - b.us}; }
+};
+
 // Both clocks read at one moment. Cores take this and nothing else.
 struct Now {
   MonoTime mono;

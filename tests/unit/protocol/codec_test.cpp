@@ -201,7 +201,8 @@ TEST(Roles, AreAllowedTheMessagesOfTheirTable) {
   const std::vector<Kind> worker{Kind::ready, Kind::final_, Kind::partial, Kind::released,
                                  Kind::started};
   const std::vector<Kind> reader{Kind::hello, Kind::watch, Kind::query};
-  const std::vector<Kind> writer{Kind::submit, Kind::cancel, Kind::control};
+  const std::vector<Kind> writer{Kind::submit, Kind::cancel, Kind::control, Kind::retry,
+                                 Kind::purge};
   const std::vector<Kind> anyone{Kind::heartbeat, Kind::disconnect};
   const auto has = [](const std::vector<Kind>& list, Kind kind) {
     return std::find(list.begin(), list.end(), kind) != list.end();
