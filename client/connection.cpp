@@ -76,6 +76,31 @@ void Connection::cancel(std::vector<JobId> jobs, MonoTime deadline, CancelDone d
   add_call(std::move(call));
 }
 
+void Connection::retry(std::vector<protocol::Retry::Item> items, MonoTime deadline,
+                       RetryDone done) {
+  ZGRID_CHECK(items.size() <= limits::kBatchItemsMax);
+  Call call;
+  protocol::Retry retry;
+  retry.request = next_request_;
+  retry.items = std::move(items);
+  call.message = std::move(retry);
+  call.deadline = deadline;
+  call.on_retry = std::move(done);
+  add_call(std::move(call));
+}
+
+void Connection::purge(std::vector<JobId> jobs, MonoTime deadline, CancelDone done) {
+  ZGRID_CHECK(jobs.size() <= limits::kIdsMax);
+  Call call;
+  protocol::Purge purge;
+  purge.request = next_request_;
+  purge.jobs = std::move(jobs);
+  call.message = std::move(purge);
+  call.deadline = deadline;
+  call.on_cancel = std::move(done);
+  add_call(std::move(call));
+}
+
 void Connection::query(protocol::Query query, MonoTime deadline, AnswerDone done) {
   Call call;
   query.request = next_request_;
@@ -126,6 +151,8 @@ void Connection::receive(MonoTime now) {
       on(*watched);
     } else if (auto* cancelled = std::get_if<protocol::CancelAck>(&message)) {
       on(*cancelled);
+    } else if (auto* retried = std::get_if<protocol::RetryAck>(&message)) {
+      on(*retried);
     } else if (auto* answer = std::get_if<protocol::Answer>(&message)) {
       on(*answer);
     }  // heartbeats and a goodbye need no answer: the link's end is seen by itself
@@ -206,6 +233,7 @@ void Connection::refuse(const Outbox::Refusal& refusal) {
 void Connection::finish(Call& call, const Error& error) {
   if (call.on_watch) call.on_watch(fail(error));
   if (call.on_cancel) call.on_cancel(fail(error));
+  if (call.on_retry) call.on_retry(fail(error));
   if (call.on_answer) call.on_answer(fail(error));
 }
 

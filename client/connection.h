@@ -56,6 +56,7 @@ class Listener {
 
 using WatchDone = std::function<void(Result<std::vector<protocol::WatchAck::Item>>)>;
 using CancelDone = std::function<void(Result<std::vector<protocol::CancelAck::Item>>)>;
+using RetryDone = std::function<void(Result<std::vector<protocol::RetryAck::Item>>)>;
 using AnswerDone = std::function<void(Result<protocol::Answer>)>;
 
 class Connection {
@@ -86,6 +87,11 @@ class Connection {
   // Forgets them: their results are not reported.
   void unwatch(std::span<const JobId> jobs);
   void cancel(std::vector<JobId> jobs, MonoTime deadline, CancelDone done);
+  // Runs ended jobs again, as new ones. Their ids are the caller's, so that asking again after a
+  // reconnection makes no second one. The new jobs are not watched. At most kBatchItemsMax.
+  void retry(std::vector<protocol::Retry::Item> items, MonoTime deadline, RetryDone done);
+  // Forgets the results of ended jobs; the others are left alone. At most kIdsMax.
+  void purge(std::vector<JobId> jobs, MonoTime deadline, CancelDone done);
   // The parts of an answer arrive as one.
   void query(protocol::Query query, MonoTime deadline, AnswerDone done);
   void control(protocol::Control control, MonoTime deadline, AnswerDone done);
@@ -106,6 +112,8 @@ class Connection {
   [[nodiscard]] const protocol::Welcome& welcome() const { return links_.welcome(); }
   // Watched jobs whose results have not come yet.
   [[nodiscard]] size_t watched() const { return watched_.size(); }
+  // Why submits wait for another try; null: none does.
+  [[nodiscard]] const Error* waits_for_room() const { return outbox_.waits_for_room(); }
   // True when all that was asked for is on its way.
   [[nodiscard]] bool is_flushed() const;
 
@@ -117,7 +125,8 @@ class Connection {
     uint64_t session = 0;     // in which it was last sent
     protocol::Answer answer;  // the parts so far
     WatchDone on_watch;
-    CancelDone on_cancel;
+    CancelDone on_cancel;  // of a CANCEL or a PURGE
+    RetryDone on_retry;
     AnswerDone on_answer;
   };
 
@@ -129,6 +138,7 @@ class Connection {
   void on(protocol::Events& events);
   void on(protocol::WatchAck& ack);
   void on(protocol::CancelAck& ack);
+  void on(protocol::RetryAck& ack);
   void on(protocol::Answer& answer);
   void on_accepted(const protocol::JobEntry& entry, const protocol::SubmitAck::Item* item,
                    const SubmitFlags& flags);

@@ -114,6 +114,14 @@ void Connection::on(protocol::CancelAck& ack) {
   call.on_cancel(std::move(ack.items));
 }
 
+void Connection::on(protocol::RetryAck& ack) {
+  const auto found = calls_.find(ack.request);
+  if (found == calls_.end() || !found->second.on_retry) return;
+  Call call = std::move(found->second);
+  calls_.erase(found);
+  call.on_retry(std::move(ack.items));
+}
+
 void Connection::on(protocol::Answer& answer) {
   const auto found = calls_.find(answer.request);
   if (found == calls_.end() || !found->second.on_answer) return;

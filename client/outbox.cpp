@@ -18,6 +18,17 @@ bool passes(const Error& error) {
   return error.code == Errc::queue_full || error.code == Errc::store_unavailable;
 }
 
+// When to try again what was refused at `now`; never() if there is no time for it.
+MonoTime next_try(const Error& error, const JobId& job, MonoTime now, MonoTime deadline) {
+  const Millis advice =
+      error.retry_after_ms > 0 ? Millis{error.retry_after_ms} : Outbox::kRetryDefault;
+  // The tail of an id is random: no other source of chance is needed.
+  const Micros at = Micros(advice) + Micros(advice) * job.bytes.back() / 512;
+  if (deadline == MonoTime::never() || now + at < deadline) return now + at;
+  const MonoTime last = deadline - Micros(Outbox::kLastTry);
+  return now < last ? last : MonoTime::never();
+}
+
 }  // namespace
 
 Result<void> check_spec(const JobSpec& spec) {
@@ -156,13 +167,14 @@ std::optional<Outbox::Acked> Outbox::on_ack(protocol::SubmitAck ack, MonoTime no
   std::erase_if(ack.items, [&](const protocol::SubmitAck::Item& item) {
     if (item.entry >= submit.jobs.size()) return true;
     if (!batch.flags.retry_full || !item.error || !passes(*item.error)) return false;
-    const Millis wait =
-        item.error->retry_after_ms > 0 ? Millis{item.error->retry_after_ms} : kRetryDefault;
-    if (now + wait >= batch.deadline) return false;
+    // Of one batch all come back together, as they came.
+    const MonoTime at = next_try(*item.error, submit.jobs.front().id, now, batch.deadline);
+    if (at == MonoTime::never()) return false;
     protocol::JobEntry entry = submit.jobs[item.entry];
     SpecRef spec = submit.specs[entry.spec];
-    retries_.emplace(now + wait, Retry{Submission{std::move(spec), std::move(entry)}, batch.flags,
-                                       batch.deadline, *item.error});
+    refused_for_now_ = item.error;
+    retries_.emplace(at, Retry{Submission{std::move(spec), std::move(entry)}, batch.flags,
+                               batch.deadline, *item.error});
     again[item.entry] = any_again = true;
     return true;
   });

@@ -38,6 +38,8 @@ class Outbox {
   static constexpr Millis kDeadlineSpread{100};
   // When the broker is full and gives no advice.
   static constexpr Millis kRetryDefault{100};
+  // The last try of a submit: so long before its deadline that the answer comes in time.
+  static constexpr Millis kLastTry{100};
 
   struct Refusal {
     JobId job;
@@ -54,7 +56,9 @@ class Outbox {
   void flush(uint64_t session, uint64_t& next_request,
              const std::function<bool(const protocol::Message&)>& send);
   // Nothing if that request is not (any more) of this outbox. Entries refused for a reason that
-  // passes are taken out of the ack and submitted again later, within their deadline.
+  // passes are taken out of the ack and submitted again later, within their deadline: after what
+  // the broker advises and up to half as much again, so that those it refused do not all come back
+  // at once.
   std::optional<Acked> on_ack(protocol::SubmitAck ack, MonoTime now);
   // Requeues what waited for its retry, and returns what is out of time.
   std::vector<Refusal> on_time(MonoTime now);
@@ -63,6 +67,10 @@ class Outbox {
 
   [[nodiscard]] MonoTime deadline() const;
   [[nodiscard]] bool empty() const { return batches_.empty() && retries_.empty(); }
+  // The latest reason for which submits wait for another try; null: none does.
+  [[nodiscard]] const Error* waits_for_room() const {
+    return refused_for_now_ && !empty() ? &*refused_for_now_ : nullptr;
+  }
   [[nodiscard]] bool has_unsent(uint64_t session) const;
   // Ids that are not acknowledged yet.
   [[nodiscard]] std::unordered_set<JobId> pending() const;
@@ -97,6 +105,7 @@ class Outbox {
   std::unordered_map<const Spec*, uint32_t> spec_index_;  // of the open batch
   std::unordered_map<uint64_t, uint64_t> by_request_;     // request number to key
   std::multimap<MonoTime, Retry> retries_;
+  std::optional<Error> refused_for_now_;  // the latest, until nothing is left
 };
 
 }  // namespace zgrid::client

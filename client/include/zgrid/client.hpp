@@ -54,7 +54,7 @@ struct Options {
   std::string user_host;             // user@host, whose newest job is "last"
   Duration connect_timeout{10'000};
   Duration reconnect{300'000};      // how long a broker that went away is waited for
-  Duration submit_timeout{60'000};  // for an acknowledgement
+  Duration submit_timeout{60'000};  // for an acknowledgement; a full queue is tried again so long
 };
 
 struct Job {

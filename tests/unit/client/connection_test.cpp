@@ -1,77 +1,8 @@
 // A connection against a broker that the test plays.
-#include "client/connection.h"
-
-#include "tests/unit/client/fake_broker.h"
+#include "tests/unit/client/connection_fixture.h"
 
 namespace zgrid::client {
 namespace {
-
-using What = protocol::LinkEvent::What;
-
-class ConnectionTest : public ::testing::Test {
- protected:
-  void open(std::vector<std::string> endpoints = {"tcp://127.0.0.1:5670"}, size_t keys = 1) {
-    Connection::Options options;
-    options.endpoints = std::move(endpoints);
-    options.keys.resize(keys);
-    for (size_t i = 0; i < keys; ++i) options.keys[i].server_public_key = "key" + std::to_string(i);
-    options.user_host = "me@here";
-    options.clock = broker_.clock();
-    options.open_dealer = broker_.opener();
-    connection_.emplace(std::move(options), heard_);
-  }
-  void turn() { connection_->run(Millis{0}); }
-  void open_and_welcome() {
-    open();
-    broker_.link(What::ready);
-    EXPECT_EQ(broker_.take<protocol::Hello>().user_host, "me@here");
-    broker_.welcome();
-    turn();
-    ASSERT_TRUE(connection_->is_up());
-  }
-  void reconnect(uint8_t store = 1) {
-    broker_.link(What::disconnected);
-    broker_.link(What::ready);
-    turn();
-    broker_.take<protocol::Hello>();
-    broker_.welcome(store);
-    turn();
-  }
-  JobId submit(std::string_view input = "{}", SubmitFlags flags = {}, std::string key = {}) {
-    Submission submission;
-    submission.spec = spec_;
-    submission.entry.id = ids_.next(broker_.now.wall);
-    submission.entry.input.data = Bytes::copy_of(input);
-    submission.entry.key = std::move(key);
-    const JobId id = submission.entry.id;
-    connection_->submit(std::move(submission), flags, connection_->deadline_in(Seconds{30}));
-    return id;
-  }
-  static protocol::Results results_of(const JobId& job) {
-    protocol::Results results;
-    WorkerFacts facts;
-    facts.name = "gpu1";
-    results.workers.push_back(std::make_shared<const WorkerFacts>(facts));
-    results.heads.push_back({JobKind::workflow, "zgrid.echo", ""});
-    protocol::ResultEntry entry;
-    entry.job = job;
-    entry.attempt = 1;
-    entry.worker = 0;
-    results.items.push_back(entry);
-    return results;
-  }
-  static JobSpec echo() {
-    JobSpec spec;
-    spec.service = "zgrid.echo";
-    return spec;
-  }
-
-  FakeBroker broker_;
-  Heard heard_;
-  JobIds ids_;
-  SpecRef spec_ = protocol::make_spec(echo());
-  std::optional<Connection> connection_;
-};
 
 TEST_F(ConnectionTest, JobsOfOneTurnShareAMessageAndASpec) {
   open_and_welcome();
@@ -217,19 +148,65 @@ TEST_F(ConnectionTest, AFullQueueIsTriedAgainWithinTheDeadline) {
   ASSERT_EQ(heard_.accepted.size(), 1u);
   EXPECT_EQ(heard_.accepted[0].job, taken);
   broker_.expect_silence();
-  broker_.pass(Millis{500});
+  ASSERT_NE(connection_->waits_for_room(), nullptr);
+  EXPECT_EQ(connection_->waits_for_room()->message, "full");
+  broker_.pass(Millis{499});
+  turn();
+  broker_.expect_silence();
+  broker_.pass(Millis{251});  // those that were refused together come back spread over time
   turn();
   const auto again = broker_.take<protocol::Submit>();
   ASSERT_EQ(again.jobs.size(), 1u);
   EXPECT_EQ(again.jobs[0].id, refused);
-  // No time for another try: the refusal is the answer.
-  broker_.pass(Seconds{29});
+  // The advice goes beyond the deadline: one last try shortly before it.
+  broker_.pass(Seconds{28});
   ack.request = again.request;
   ack.items[0].error->retry_after_ms = 5000;
   broker_.say(ack);
   turn();
+  EXPECT_TRUE(heard_.refused.empty());
+  broker_.take<protocol::Heartbeat>();
+  broker_.pass(Millis{1150});  // 29.9 s after the submit
+  turn();
+  // No time for another one: the refusal is the answer.
+  ack.request = broker_.take<protocol::Submit>().request;
+  broker_.say(ack);
+  turn();
   ASSERT_EQ(heard_.refused.size(), 1u);
   EXPECT_EQ(heard_.refused[0].second.code, Errc::queue_full);
+  EXPECT_EQ(connection_->waits_for_room(), nullptr);
+}
+
+TEST_F(ConnectionTest, ARefusalThatDoesNotPassIsToldAtOnce) {
+  open_and_welcome();
+  submit();
+  turn();
+  protocol::SubmitAck ack;
+  ack.request = broker_.take<protocol::Submit>().request;
+  ack.items.push_back({0,
+                       {},
+                       JobStatus::queued,
+                       false,
+                       Error{Errc::no_candidate, "nobody", "", Effect::none, 500},
+                       {}});
+  broker_.say(ack);
+  turn();
+  ASSERT_EQ(heard_.refused.size(), 1u);
+  EXPECT_EQ(heard_.refused[0].second.code, Errc::no_candidate);
+  // Nor is a full queue waited for by those who do not want to.
+  SubmitFlags flags;
+  flags.retry_full = false;
+  submit("{}", flags);
+  turn();
+  ack.request = broker_.take<protocol::Submit>().request;
+  ack.items[0].error->code = Errc::queue_full;
+  broker_.say(ack);
+  turn();
+  ASSERT_EQ(heard_.refused.size(), 2u);
+  broker_.pass(Seconds{10});
+  turn();
+  broker_.take<protocol::Heartbeat>();
+  broker_.expect_silence();
 }
 
 TEST_F(ConnectionTest, ASilentBrokerMakesASubmitTimeOutWithUnknownEffect) {

@@ -1,0 +1,74 @@
+// Questions with one answer: asked again after a reconnection, and never left open.
+#include "tests/unit/client/connection_fixture.h"
+
+namespace zgrid::client {
+namespace {
+
+TEST_F(ConnectionTest, ARetryIsAskedAgainAfterAReconnectionWithTheSameNewIds) {
+  open_and_welcome();
+  const JobId old = ids_.next(broker_.now.wall);
+  const JobId fresh = ids_.next(broker_.now.wall);
+  std::vector<protocol::RetryAck::Item> got;
+  connection_->retry({{old, fresh}}, connection_->deadline_in(Seconds{30}), [&](auto items) {
+    ASSERT_TRUE(items);
+    got = *items;
+  });
+  turn();
+  broker_.take<protocol::Retry>();
+  reconnect();
+  const auto again = broker_.take<protocol::Retry>();
+  ASSERT_EQ(again.items.size(), 1u);
+  EXPECT_EQ(again.items[0].job, old);
+  EXPECT_EQ(again.items[0].new_id, fresh);
+  protocol::RetryAck ack;
+  ack.request = again.request;
+  ack.items.push_back({old, fresh, {}});
+  broker_.say(ack);
+  broker_.say(ack);  // also of the first time: it is of no interest any more
+  turn();
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got[0].new_id, fresh);
+  broker_.expect_silence();
+}
+
+TEST_F(ConnectionTest, APurgeIsAnsweredByTheStatesOfTheJobs) {
+  open_and_welcome();
+  const JobId job = ids_.next(broker_.now.wall);
+  std::vector<protocol::CancelAck::Item> got;
+  const auto done = [&](auto items) {
+    ASSERT_TRUE(items);
+    got = *items;
+  };
+  connection_->purge({job}, connection_->deadline_in(Seconds{30}), done);
+  turn();
+  broker_.take<protocol::Purge>();
+  reconnect();
+  const auto purge = broker_.take<protocol::Purge>();
+  EXPECT_EQ(purge.jobs, std::vector<JobId>{job});
+  protocol::CancelAck ack;
+  ack.request = purge.request;
+  ack.items.push_back({job, JobStatus::dead_letter, true});
+  broker_.say(ack);
+  turn();
+  ASSERT_EQ(got.size(), 1u);
+  EXPECT_EQ(got[0].status, JobStatus::dead_letter);
+}
+
+TEST_F(ConnectionTest, CallsThatNobodyAnswersEndWithTheirDeadline) {
+  open_and_welcome();
+  std::vector<Errc> got;
+  const auto note = [&](auto items) { got.push_back(items.error().code); };
+  const JobId job = ids_.next(broker_.now.wall);
+  connection_->retry({{job, ids_.next(broker_.now.wall)}}, connection_->deadline_in(Seconds{1}),
+                     note);
+  connection_->purge({job}, connection_->deadline_in(Seconds{1}), note);
+  turn();
+  broker_.take<protocol::Retry>();
+  broker_.take<protocol::Purge>();
+  broker_.pass(Seconds{1});
+  turn();
+  EXPECT_EQ(got, (std::vector<Errc>{Errc::timeout, Errc::timeout}));
+}
+
+}  // namespace
+}  // namespace zgrid::client
