@@ -146,8 +146,8 @@ void Loop::measure() {
   std::vector<InHand> in_hand;
   for (const Activity& one : runner_->activity(now_)) {
     const auto idle = std::chrono::duration_cast<Millis>(now_.mono - one.last);
-    in_hand.push_back(
-        {one.token, InHand::State::running, std::max(idle, Millis{0}), one.cpu_ms, one.bytes_out});
+    in_hand.push_back({one.token, InHand::State::running, std::max(idle, Millis{0}), one.cpu_ms,
+                       one.bytes_out, one.stopped});
   }
   core_.set_activity(std::move(in_hand));
 }

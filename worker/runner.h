@@ -30,6 +30,7 @@ struct Activity {
   MonoTime last{};      // output, a new or ended child, CPU time that grew
   uint64_t cpu_ms = 0;  // of its processes, so far
   uint64_t bytes_out = 0;
+  bool stopped = false;  // it has processes, and all of them are stopped by a signal
 };
 
 class Runner {

@@ -114,10 +114,15 @@ std::vector<pid_t> Children::list() {
   return pids;
 }
 
-void add_cpu_of_groups(std::map<pid_t, uint64_t>& groups) {
+void add_use_of_groups(std::map<pid_t, GroupUse>& groups) {
   for_each_process([&](const ProcStat& stat) {
     const auto found = groups.find(stat.group);
-    if (found != groups.end()) found->second += stat.cpu_ms;
+    if (found == groups.end()) return;
+    GroupUse& use = found->second;
+    use.cpu_ms += stat.cpu_ms;
+    if (stat.state == 'Z' || stat.state == 'X') return;
+    ++use.living;
+    if (stat.state == 'T' || stat.state == 't') ++use.stopped;
   });
 }
 

@@ -36,7 +36,13 @@ class Children {
   Fd file_;
 };
 
-// Adds to `groups` (process group -> cpu_ms) what their living members used.
-void add_cpu_of_groups(std::map<pid_t, uint64_t>& groups);
+// What the living members of a process group are at.
+struct GroupUse {
+  uint64_t cpu_ms = 0;
+  uint32_t living = 0;   // zombies are not
+  uint32_t stopped = 0;  // of those: by a signal or a debugger
+};
+// Adds to each of these process groups. Reads /proc once for all.
+void add_use_of_groups(std::map<pid_t, GroupUse>& groups);
 
 }  // namespace zgrid::worker

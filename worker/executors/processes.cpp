@@ -331,13 +331,15 @@ void Processes::finish(Process& process) {
 
 std::map<ProcessId, Processes::Usage> Processes::usage(Now now) {
   bury_stale(now);
-  std::map<pid_t, uint64_t> groups;
-  for (const auto& [id, process] : processes_) groups[process->child.pid] = 0;
-  if (!groups.empty()) add_cpu_of_groups(groups);
+  std::map<pid_t, GroupUse> groups;
+  for (const auto& [id, process] : processes_) groups[process->child.pid] = {};
+  if (!groups.empty()) add_use_of_groups(groups);
   std::map<ProcessId, Usage> all;
   for (const auto& [id, process] : processes_) {
     Usage usage = process->usage;
-    usage.cpu_ms = std::max(process->end.cpu_ms, groups[process->child.pid]);
+    const GroupUse& use = groups[process->child.pid];
+    usage.cpu_ms = std::max(process->end.cpu_ms, use.cpu_ms);
+    usage.stopped = use.living > 0 && use.stopped == use.living;
     all[process->id] = usage;
   }
   return all;

@@ -57,6 +57,7 @@ class Processes {
     MonoTime last_output{};  // or its start
     uint64_t cpu_ms = 0;
     uint64_t bytes_out = 0;
+    bool stopped = false;  // every living member of its group is, by a signal
   };
 
   // `listener` outlives this. Errc::io if the system gives no epoll descriptor.

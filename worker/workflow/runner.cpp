@@ -255,11 +255,15 @@ std::vector<Activity> RunnerImpl::activity(Now now) {
     activity.token = token;
     activity.cpu_ms = run->cpu_ms_ended;
     activity.bytes_out = run->bytes_out;
+    activity.stopped = !run->processes.empty();
     for (const auto& [id, process] : run->processes) {
+      activity.stopped = activity.stopped && usage[id].stopped;
       activity.cpu_ms += usage[id].cpu_ms;
       activity.bytes_out += usage[id].bytes_out;
       run->last_active = std::max(run->last_active, usage[id].last_output);
     }
+    // Its turn at a provider has not come: it can do nothing, and is not to blame.
+    if (run->processes.empty() && !run->waiting.empty()) run->last_active = now.mono;
     if (activity.cpu_ms > run->cpu_ms_seen) {
       run->cpu_ms_seen = activity.cpu_ms;
       run->last_active = now.mono;

@@ -329,6 +329,27 @@ TEST_F(ProcessesTest, cpu_time_and_output_are_counted_while_it_runs) {
   EXPECT_GT(wait(id).end->cpu_ms, 0u);
 }
 
+TEST_F(ProcessesTest, a_group_is_stopped_only_if_all_its_members_are) {
+  open();
+  const ProcessId id = start_shell("sleep infinity & echo $! > child; echo $$ > pid; wait");
+  const pid_t leader = pid_in("pid");
+  const pid_t child = pid_in("child");
+  const auto is_stopped = [&] { return processes_->usage(now_for_tests()).at(id).stopped; };
+  EXPECT_FALSE(is_stopped());
+  ::kill(leader, SIGSTOP);
+  ASSERT_TRUE(run_until(*processes_, [&] {
+    ProcStat stat;
+    return read_proc_stat(leader, stat) && stat.state == 'T';
+  }));
+  EXPECT_FALSE(is_stopped());
+  ::kill(child, SIGSTOP);
+  EXPECT_TRUE(run_until(*processes_, is_stopped));
+  ::kill(leader, SIGCONT);
+  EXPECT_TRUE(run_until(*processes_, [&] { return !is_stopped(); }));
+  processes_->kill(id);
+  wait(id);
+}
+
 TEST_F(ProcessesTest, nothing_survives_the_destructor) {
   open();
   start_shell(

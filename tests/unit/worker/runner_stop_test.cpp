@@ -176,6 +176,23 @@ TEST_F(RunnerTest, activity_tells_busy_from_idle) {
   EXPECT_TRUE(runner_->activity(now_for_tests()).empty());
 }
 
+TEST_F(RunnerTest, an_attempt_whose_processes_are_all_stopped_says_so) {
+  open(shell_workflow("pause", "echo $$ > pid; exec sleep infinity"));
+  const Token token = start(job("pause"));
+  const pid_t pid = pid_in("pid");
+  const auto is_stopped = [&] {
+    const auto all = runner_->activity(now_for_tests());
+    return all.size() == 1 && all.front().stopped;
+  };
+  EXPECT_FALSE(is_stopped());
+  ::kill(-pid, SIGSTOP);
+  EXPECT_TRUE(until(is_stopped));
+  ::kill(-pid, SIGCONT);
+  EXPECT_TRUE(until([&] { return !is_stopped(); }));
+  runner_->abort(token, JobStatus::cancelled, now_for_tests());
+  wait(token);
+}
+
 TEST_F(RunnerTest, escaped_grandchildren_die_with_their_job) {
   open(shell_workflow("escape",
                       "setsid sh -c 'echo $$ > pid; exec sleep infinity' & "
