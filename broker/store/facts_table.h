@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "broker/store/rows.h"
+#include "broker/store/other_rows.h"
 #include "broker/store/sqlite_db.h"
 
 namespace zgrid::broker {

@@ -36,7 +36,8 @@ struct PutJob {
   WorkerId pinned;              // of a broadcast's child
   std::vector<JobId> children;  // of a broadcast
   Hash128 body;
-  WallTime submitted;
+  WallTime submitted;  // for people
+  GridTime accepted;   // what deadline and delay count from
 };
 
 // Its state changed. Not terminal.
@@ -48,8 +49,9 @@ struct PutState {
   WorkerFactsRef worker;  // the current or last one; null: none yet
   uint32_t failures = 0, losses = 0;
   bool cancel_requested = false;
-  WallTime not_before;  // backoff or delayed start
-  WallTime assigned;    // when the current or last attempt was
+  GridTime not_before;            // backoff or delayed start
+  WallTime assigned;              // when the current or last attempt was
+  std::vector<std::string> lost;  // why each lost attempt was lost
 };
 
 // It ended. Final: a store refuses nothing here, the core never ends a job twice.
@@ -60,15 +62,54 @@ struct PutEnd {
   WorkerFactsRef worker;
   Payload output;
   WallTime started, finished;
+  GridTime ended;  // what its retention counts from
+};
+
+// About what an ended job takes in a store, in bytes: what retention counts.
+inline constexpr uint64_t kStoredRowBytes = 256;
+constexpr uint64_t stored_bytes(uint64_t input, uint64_t output) {
+  return kStoredRowBytes + input + output;
+}
+
+// All that must be remembered of a job that ended, whose result may be gone.
+struct EndedJob {
+  JobId id;
+  uint64_t seq = 0;
+  Hash128 body;
+  JobStatus status = JobStatus::succeeded;
+  uint32_t attempt = 0;
+  GridTime ended;
+  uint64_t bytes = 0;  // that its rows take, about; 0 once it is purged
+  std::string key, owner;
+  std::vector<JobId> children;  // of a broadcast
+};
+
+// Ended jobs whose retention is over: their rows go, one row with what follows stays for all.
+// A job is purged once at most.
+struct Purge {
+  uint64_t number = 0;  // of that row; unique, ascending
+  GridTime at;
+  std::vector<EndedJob> jobs;  // in order of their end; at most limits::kPurgeBatch
+};
+// That row goes too: nothing is known of its jobs any more.
+struct Forget {
+  uint64_t number = 0;
 };
 
 // `zgrid drain` belongs to the worker's id.
 struct PutDrain {
   WorkerId worker;
+  std::string name;
   bool draining = false;
 };
 
-using Record = std::variant<PutJob, PutState, PutEnd, PutDrain>;
+// The grid's clock and what the wall clock said then, to go on from after a restart.
+struct PutClock {
+  GridTime grid;
+  WallTime wall;
+};
+
+using Record = std::variant<PutJob, PutState, PutEnd, PutDrain, Purge, Forget, PutClock>;
 
 // ---- what comes back ------------------------------------------------------------------
 
@@ -76,18 +117,9 @@ struct StoredJob {
   PutJob accepted;
   PutState state;  // the last one before the end
   std::optional<PutEnd> ended;
+  // recover() only: the input was left in the store, which has so many bytes of it.
+  uint64_t input_left_out = 0;
   [[nodiscard]] JobStatus status() const { return ended ? ended->outcome.status : state.status; }
-};
-
-// All that a broker keeps in memory of a job that ended.
-struct EndedJob {
-  JobId id;
-  uint64_t seq = 0;
-  Hash128 body;
-  JobStatus status = JobStatus::succeeded;
-  uint32_t attempt = 0;
-  std::string key, owner;
-  std::vector<JobId> children;  // of a broadcast
 };
 
 struct StoreInfo {
@@ -132,12 +164,17 @@ class JobStore {
   // that the disk is still full. `fatal`: as for commit().
   [[nodiscard]] virtual CommitResult tend() { return {}; }
 
-  // For recovery, once after opening, in order of seq: every unfinished job, whole, and of each
-  // ended one what must be remembered. Errc::corrupt names the first row that fails its checksum.
+  // For recovery, once after opening: every unfinished job, and of each ended one what must be
+  // remembered, in order of seq; what was purged, in order of number; the clock, if one was put.
+  // Errc::corrupt names the first row that fails its checksum.
   struct Recovered {
+    // Inputs are read until there are so many bytes of them; those of later jobs are left out.
+    uint64_t input_bytes_max = UINT64_MAX;
     std::function<void(StoredJob&&)> unfinished;
     std::function<void(EndedJob&&)> ended;
+    std::function<void(Purge&&)> purged;
     std::function<void(const PutDrain&)> drain;
+    std::function<void(const PutClock&)> clock;
   };
   [[nodiscard]] virtual Result<void> recover(const Recovered& into) = 0;
 
@@ -146,6 +183,11 @@ class JobStore {
   // Newest (highest seq) first. Inputs and outputs are left out. Broadcasts are left out: their
   // children stand for them.
   [[nodiscard]] virtual Result<std::vector<StoredJob>> list(const JobFilter& filter) = 0;
+
+  // Writes a copy of all that is durable into a new file: a store of its own that can be opened.
+  // Blocks for about a second per GB. Errc::cannot_create if the file exists, Errc::io,
+  // Errc::unsupported for a store that has nothing to copy.
+  [[nodiscard]] virtual Result<void> backup(const std::string& path) = 0;
 };
 
 // "memory", or a path to an SQLite file (its folder is made, mode 0700).

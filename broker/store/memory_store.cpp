@@ -16,6 +16,8 @@ EndedJob ended_of(const StoredJob& job) {
   ended.body = job.accepted.body;
   ended.status = job.status();
   ended.attempt = job.ended->attempt;
+  ended.ended = job.ended->ended;
+  ended.bytes = stored_bytes(job.accepted.input.data.size(), job.ended->output.data.size());
   ended.key = job.accepted.key;
   ended.owner = job.accepted.owner;
   ended.children = job.accepted.children;
@@ -41,14 +43,19 @@ MemoryStore::MemoryStore() {
 
 CommitResult MemoryStore::commit(std::span<const Record> records) {
   fold_.fold(records);
-  for (const Folded& folded : fold_.jobs()) write(folded);
-  for (const PutDrain& drain : fold_.drains()) {
-    if (drain.draining) {
-      draining_.insert(drain.worker);
+  for (const Folded& folded : fold_.jobs()) {
+    if (!folded.purged) write(folded);
+  }
+  for (const Purge* each : fold_.purges()) purge(*each);
+  for (const uint64_t number : fold_.forgotten()) purged_.erase(number);
+  for (const PutDrain* drain : fold_.drains()) {
+    if (drain->draining) {
+      draining_[drain->worker] = drain->name;
     } else {
-      draining_.erase(drain.worker);
+      draining_.erase(drain->worker);
     }
   }
+  if (fold_.clock()) clock_ = fold_.clock();
   return {};
 }
 
@@ -56,7 +63,7 @@ void MemoryStore::write(const Folded& folded) {
   if (folded.job) {
     ZGRID_CHECK(folded.job->seq > 0);
     auto at = jobs_.emplace_hint(jobs_.end(), folded.job->seq, StoredJob{});
-    at->second = StoredJob{*folded.job, PutState{}, std::nullopt};
+    at->second = StoredJob{*folded.job, PutState{}, std::nullopt, 0};
     at->second.state.id = folded.id;
     seqs_.set(folded.id, folded.job->seq);
   }
@@ -67,15 +74,36 @@ void MemoryStore::write(const Folded& folded) {
   if (folded.end) job.ended = *folded.end;
 }
 
+void MemoryStore::purge(const Purge& purge) {
+  for (const EndedJob& job : purge.jobs) {
+    jobs_.erase(job.seq);
+    // The id may be another job's by now.
+    if (seqs_.find(job.id) == job.seq) seqs_.erase(job.id);
+  }
+  Purge& kept = purged_[purge.number];
+  kept = purge;
+  for (EndedJob& job : kept.jobs) job.bytes = 0;
+}
+
 Result<void> MemoryStore::recover(const Recovered& into) {
+  if (clock_) into.clock(*clock_);
+  for (const auto& [number, purge] : purged_) into.purged(Purge(purge));
+  uint64_t room = into.input_bytes_max;
   for (const auto& [seq, job] : jobs_) {
     if (job.ended) {
       into.ended(ended_of(job));
-    } else {
-      into.unfinished(StoredJob(job));
+      continue;
     }
+    StoredJob copy(job);
+    const uint64_t size = copy.accepted.input.data.size();
+    if (size > room) {
+      copy.input_left_out = size;
+      copy.accepted.input.data = {};
+    }
+    room -= std::min(size, room);
+    into.unfinished(std::move(copy));
   }
-  for (const WorkerId& worker : draining_) into.drain(PutDrain{worker, true});
+  for (const auto& [worker, name] : draining_) into.drain(PutDrain{worker, name, true});
   return {};
 }
 
@@ -83,6 +111,11 @@ Result<std::optional<StoredJob>> MemoryStore::read(const JobId& id) {
   const auto seq = seqs_.find(id);
   if (!seq) return std::nullopt;
   return jobs_.at(*seq);
+}
+
+Result<void> MemoryStore::backup(const std::string&) {
+  return fail(Errc::unsupported, "the store is in memory, there is nothing to copy",
+              "start the broker with --store PATH");
 }
 
 Result<std::vector<StoredJob>> MemoryStore::list(const JobFilter& filter) {

@@ -51,8 +51,10 @@ std::optional<PartReader> PartReader::open(std::string_view part, PartKind kind,
   const std::string_view covered = part.substr(0, part.size() - kCheckBytes);
   PartReader check(part.substr(covered.size()));
   if (check.u64() != part_check(covered, kind, owner)) return std::nullopt;
-  if (static_cast<uint8_t>(covered[0]) != kPartVersion) return std::nullopt;
-  return PartReader(covered.substr(1));
+  PartReader reader(covered.substr(1));
+  reader.version_ = static_cast<uint8_t>(covered[0]);
+  if (reader.version_ == 0 || reader.version_ > kPartVersion) return std::nullopt;
+  return reader;
 }
 
 std::string_view PartReader::text() { return take(u32()); }

@@ -27,9 +27,12 @@ enum class PartKind : uint8_t {
   drain = 6,
   input = 7,  // payloads outside of their row; their check stands in the row
   output = 8,
+  purged = 9,
+  clock = 10,
 };
 
-inline constexpr uint8_t kPartVersion = 1;
+// What is written; all from 1 on can be read.
+inline constexpr uint8_t kPartVersion = 2;
 
 uint64_t part_check(std::string_view bytes, PartKind kind, uint64_t owner);
 
@@ -79,6 +82,7 @@ class PartReader {
     if (!bytes.empty()) bytes.copy(reinterpret_cast<char*>(value.bytes.data()), bytes.size());
     return value;
   }
+  [[nodiscard]] uint8_t version() const { return version_; }
   [[nodiscard]] size_t left() const { return body_.size(); }
   // Every value was there, and nothing is left over.
   [[nodiscard]] bool finished() const { return ok_ && body_.empty(); }
@@ -90,6 +94,7 @@ class PartReader {
   uint64_t integer(size_t bytes);
 
   std::string_view body_;
+  uint8_t version_ = kPartVersion;
   bool ok_ = true;
 };
 

@@ -1,7 +1,5 @@
 #include "broker/store/rows.h"
 
-#include <cstring>
-
 #include "protocol/base/check.h"
 #include "protocol/codec.h"
 
@@ -22,12 +20,6 @@ constexpr uint16_t kHasAll = 127;
 
 constexpr uint8_t kOutsideFlag = 0x80;  // in the byte of a payload's tag
 
-uint64_t first_half(const WorkerId& id) {
-  uint64_t half = 0;
-  std::memcpy(&half, id.bytes.data(), sizeof half);
-  return half;
-}
-
 Failure corrupt(const char* what) {
   return fail(Errc::corrupt, std::string(what) + " fails its checksum or has impossible values");
 }
@@ -44,35 +36,43 @@ void write_payload(PartWriter& w, const Payload& payload, PartKind kind, uint64_
   w.u64(part_check(payload.data.view(), kind, seq));
 }
 
-bool read_payload(PartReader& r, PartKind kind, Payload& payload, Outside& outside) {
+// A payload as its part has it: its bytes, or where they are.
+struct FoundPayload {
+  bool valid = false;
+  PayloadTag tag{};
+  std::string_view inside;
+  Outside outside;
+  [[nodiscard]] uint64_t size() const { return outside.present ? outside.size : inside.size(); }
+};
+
+FoundPayload read_payload(PartReader& r, PartKind kind) {
+  FoundPayload found;
   const uint8_t tag = r.u8();
-  if ((tag & ~kOutsideFlag) > static_cast<uint8_t>(PayloadTag::json)) return false;
-  payload.tag = static_cast<PayloadTag>(tag & ~kOutsideFlag);
+  found.valid = (tag & ~kOutsideFlag) <= static_cast<uint8_t>(PayloadTag::json);
+  found.tag = static_cast<PayloadTag>(tag & ~kOutsideFlag);
   if ((tag & kOutsideFlag) == 0) {
-    payload.data = Bytes::copy_of(r.text());
-    return true;
+    found.inside = r.text();
+  } else {
+    const uint64_t size = r.u64();
+    found.outside = Outside{true, size, r.u64(), kind};
   }
-  outside = Outside{true, r.u64(), r.u64(), kind};
-  return true;
+  return found;
 }
 
-// The fields that stand first, which recovery needs of ended jobs too.
-struct Head {
+// All of what was accepted, as views of the part.
+struct Fields {
   uint16_t has = 0;
   JobId id;
   Hash128 body;
-  std::string_view owner, key;
+  std::string_view owner, key, spec, trace;
+  WallTime submitted;
+  GridTime accepted;
+  uint64_t index = 0;
+  JobId retry_of, parent;
+  WorkerId pinned;
+  std::vector<JobId> children;
+  FoundPayload input;
 };
-
-Head read_head(PartReader& r) {
-  Head head;
-  head.has = r.u16();
-  head.id = r.id<JobId>();
-  head.body = r.id<Hash128>();
-  head.owner = r.text();
-  if (head.has & kHasKey) head.key = r.text();
-  return head;
-}
 
 bool read_children(PartReader& r, std::vector<JobId>& children) {
   const uint32_t count = r.u32();
@@ -80,6 +80,30 @@ bool read_children(PartReader& r, std::vector<JobId>& children) {
   children.reserve(count);
   for (uint32_t i = 0; i < count; ++i) children.push_back(r.id<JobId>());
   return true;
+}
+
+std::optional<Fields> read_fields(std::string_view part, uint64_t seq) {
+  auto r = PartReader::open(part, PartKind::accepted, seq);
+  if (!r) return std::nullopt;
+  Fields fields;
+  fields.has = r->u16();
+  if (fields.has & ~kHasAll) return std::nullopt;
+  fields.id = r->id<JobId>();
+  fields.body = r->id<Hash128>();
+  fields.owner = r->text();
+  if (fields.has & kHasKey) fields.key = r->text();
+  fields.spec = r->text();
+  fields.submitted.us = r->i64();
+  fields.accepted.us = r->version() >= 2 ? r->i64() : fields.submitted.us;
+  if (fields.has & kHasIndex) fields.index = r->u64();
+  if (fields.has & kHasTrace) fields.trace = r->text();
+  if (fields.has & kHasRetryOf) fields.retry_of = r->id<JobId>();
+  if (fields.has & kHasParent) fields.parent = r->id<JobId>();
+  if (fields.has & kHasPinned) fields.pinned = r->id<WorkerId>();
+  if ((fields.has & kHasChildren) && !read_children(*r, fields.children)) return std::nullopt;
+  fields.input = read_payload(*r, PartKind::input);
+  if (!fields.input.valid || !r->finished()) return std::nullopt;
+  return fields;
 }
 
 bool read_status(PartReader& r, JobStatus& status) {
@@ -127,6 +151,7 @@ void encode_accepted(const PutJob& job, std::string& out) {
   if (has & kHasKey) w.text(job.key);
   w.text(job.spec->raw.view());
   w.i64(job.submitted.us);
+  w.i64(job.accepted.us);
   if (has & kHasIndex) w.u64(job.index);
   if (has & kHasTrace) w.text(job.trace);
   if (has & kHasRetryOf) w.id(job.retry_of);
@@ -140,34 +165,33 @@ void encode_accepted(const PutJob& job, std::string& out) {
   w.seal(PartKind::accepted, job.seq);
 }
 
-Result<AcceptedPart> decode_accepted(std::string_view part, uint64_t seq, SpecCache& specs) {
-  auto r = PartReader::open(part, PartKind::accepted, seq);
-  if (!r) return corrupt("what was accepted");
+Result<AcceptedPart> decode_accepted(std::string_view part, uint64_t seq, SpecCache& specs,
+                                     uint64_t input_bytes_max) {
+  auto fields = read_fields(part, seq);
+  if (!fields) return corrupt("what was accepted");
+  Result<SpecRef> spec = specs.parse(fields->spec);
+  if (!spec) return fail(Errc::corrupt, "the spec cannot be read: " + spec.error().message);
   AcceptedPart accepted;
   PutJob& job = accepted.job;
-  const Head head = read_head(*r);
-  if (head.has & ~kHasAll) return corrupt("what was accepted");
+  job.id = fields->id;
   job.seq = seq;
-  job.id = head.id;
-  job.body = head.body;
-  job.owner = head.owner;
-  job.key = head.key;
-  const std::string_view raw = r->text();
-  job.submitted.us = r->i64();
-  if (head.has & kHasIndex) job.index = r->u64();
-  if (head.has & kHasTrace) job.trace = r->text();
-  if (head.has & kHasRetryOf) job.retry_of = r->id<JobId>();
-  if (head.has & kHasParent) job.parent = r->id<JobId>();
-  if (head.has & kHasPinned) job.pinned = r->id<WorkerId>();
-  if ((head.has & kHasChildren) && !read_children(*r, job.children)) {
-    return corrupt("the list of children");
-  }
-  if (!read_payload(*r, PartKind::input, job.input, accepted.input) || !r->finished()) {
-    return corrupt("what was accepted");
-  }
-  Result<SpecRef> spec = specs.parse(raw);
-  if (!spec) return fail(Errc::corrupt, "the spec cannot be read: " + spec.error().message);
   job.spec = std::move(*spec);
+  job.index = fields->index;
+  job.key = fields->key;
+  job.trace = fields->trace;
+  job.owner = fields->owner;
+  job.retry_of = fields->retry_of;
+  job.parent = fields->parent;
+  job.pinned = fields->pinned;
+  job.children = std::move(fields->children);
+  job.body = fields->body;
+  job.submitted = fields->submitted;
+  job.accepted = fields->accepted;
+  job.input.tag = fields->input.tag;
+  accepted.input = fields->input.outside;
+  accepted.input_size = fields->input.size();
+  accepted.input_read = !accepted.input.present && accepted.input_size <= input_bytes_max;
+  if (accepted.input_read) job.input.data = Bytes::copy_of(fields->input.inside);
   return accepted;
 }
 
@@ -182,6 +206,9 @@ void encode_state(const PutState& state, uint64_t seq, FactsNumber worker, std::
   w.u32(state.losses);
   w.u8(state.cancel_requested ? 1 : 0);
   w.i64(state.not_before.us);
+  w.i64(state.assigned.us);
+  w.u32(static_cast<uint32_t>(state.lost.size()));
+  for (const std::string& reason : state.lost) w.text(reason);
   w.seal(PartKind::state, seq);
 }
 
@@ -199,6 +226,12 @@ Result<StatePart> decode_state(std::string_view part, uint64_t seq) {
   state.losses = r->u32();
   state.cancel_requested = r->u8() != 0;
   state.not_before.us = r->i64();
+  if (r->version() >= 2) {
+    state.assigned.us = r->i64();
+    const uint32_t count = r->u32();
+    if (count > r->left() / sizeof(uint32_t)) return corrupt("the state");
+    for (uint32_t i = 0; i < count; ++i) state.lost.emplace_back(r->text());
+  }
   if (!known || !r->finished()) return corrupt("the state");
   return result;
 }
@@ -211,102 +244,73 @@ void encode_ended(const PutEnd& end, uint64_t seq, FactsNumber worker, std::stri
   w.u32(worker);
   w.i64(end.started.us);
   w.i64(end.finished.us);
+  w.i64(end.ended.us);
   w.text(protocol::encode_outcome(end.outcome).view());
   write_payload(w, end.output, PartKind::output, seq);
   w.seal(PartKind::ended, seq);
 }
 
-Result<EndedPart> decode_ended(std::string_view part, uint64_t seq) {
-  auto r = PartReader::open(part, PartKind::ended, seq);
-  if (!r) return corrupt("the result");
-  EndedPart result;
-  PutEnd& end = result.end;
+namespace {
+
+// All of a result, its outcome and output not yet decoded.
+struct EndFields {
+  PutEnd end;
   JobStatus status{};
+  FactsNumber worker = 0;
+  std::string_view outcome;
+  FoundPayload output;
+};
+
+std::optional<EndFields> read_end(std::string_view part, uint64_t seq) {
+  auto r = PartReader::open(part, PartKind::ended, seq);
+  if (!r) return std::nullopt;
+  EndFields fields;
+  PutEnd& end = fields.end;
   end.id = r->id<JobId>();
-  const bool known = read_status(*r, status);
+  const bool known = read_status(*r, fields.status);
   end.attempt = r->u32();
-  result.worker = r->u32();
+  fields.worker = r->u32();
   end.started.us = r->i64();
   end.finished.us = r->i64();
-  const std::string_view raw = r->text();
-  if (!read_payload(*r, PartKind::output, end.output, result.output) || !r->finished() || !known) {
-    return corrupt("the result");
-  }
-  Result<Outcome> outcome = protocol::decode_outcome(Bytes::copy_of(raw));
+  end.ended.us = r->version() >= 2 ? r->i64() : end.finished.us;
+  fields.outcome = r->text();
+  fields.output = read_payload(*r, PartKind::output);
+  end.output.tag = fields.output.tag;
+  if (!known || !fields.output.valid || !r->finished()) return std::nullopt;
+  return fields;
+}
+
+}  // namespace
+
+Result<EndedPart> decode_ended(std::string_view part, uint64_t seq) {
+  auto fields = read_end(part, seq);
+  if (!fields) return corrupt("the result");
+  Result<Outcome> outcome = protocol::decode_outcome(Bytes::copy_of(fields->outcome));
   if (!outcome) return fail(Errc::corrupt, "the outcome: " + outcome.error().message);
-  if (outcome->status != status) return corrupt("the result");
-  end.outcome = std::move(*outcome);
+  if (outcome->status != fields->status) return corrupt("the result");
+  EndedPart result{std::move(fields->end), fields->worker, fields->output.outside};
+  result.end.outcome = std::move(*outcome);
+  result.end.output.data = Bytes::copy_of(fields->output.inside);
   return result;
 }
 
 Result<EndedJob> decode_ended_job(std::string_view accepted, std::string_view ended, uint64_t seq) {
-  auto a = PartReader::open(accepted, PartKind::accepted, seq);
-  auto e = PartReader::open(ended, PartKind::ended, seq);
+  auto a = read_fields(accepted, seq);
   if (!a) return corrupt("what was accepted");
-  if (!e) return corrupt("the result");
-  const Head head = read_head(*a);
+  const auto e = read_end(ended, seq);
+  if (!e || e->end.id != a->id) return corrupt("the result");
   EndedJob job;
-  job.id = head.id;
+  job.id = a->id;
   job.seq = seq;
-  job.body = head.body;
-  job.key = head.key;
-  job.owner = head.owner;
-  const bool same = e->id<JobId>() == job.id;
-  if (!same || !read_status(*e, job.status)) return corrupt("the result");
-  job.attempt = e->u32();
+  job.body = a->body;
+  job.status = e->status;
+  job.attempt = e->end.attempt;
+  job.ended = e->end.ended;
+  job.bytes = stored_bytes(a->input.size(), e->output.size());
+  job.key = a->key;
+  job.owner = a->owner;
+  job.children = std::move(a->children);
   return job;
-}
-
-std::string encode_meta(const MetaPart& meta) {
-  std::string out;
-  PartWriter w(out);
-  w.id(meta.id);
-  w.u64(meta.epoch);
-  w.u8(meta.clean ? 1 : 0);
-  w.seal(PartKind::meta, 0);
-  return out;
-}
-
-Result<MetaPart> decode_meta(std::string_view part) {
-  auto r = PartReader::open(part, PartKind::meta, 0);
-  if (!r) return corrupt("the store's own row");
-  MetaPart meta;
-  meta.id = r->id<StoreId>();
-  meta.epoch = r->u64();
-  meta.clean = r->u8() != 0;
-  if (!r->finished()) return corrupt("the store's own row");
-  return meta;
-}
-
-std::string encode_facts_part(const WorkerFacts& facts, FactsNumber number) {
-  std::string out;
-  PartWriter w(out);
-  w.text(protocol::encode_facts(facts).view());
-  w.seal(PartKind::facts, number);
-  return out;
-}
-
-Result<WorkerFacts> decode_facts_part(std::string_view part, FactsNumber number) {
-  auto r = PartReader::open(part, PartKind::facts, number);
-  if (!r) return corrupt("what is known of a worker");
-  const std::string_view raw = r->text();
-  if (!r->finished()) return corrupt("what is known of a worker");
-  Result<WorkerFacts> facts = protocol::decode_facts(Bytes::copy_of(raw));
-  if (!facts) return fail(Errc::corrupt, "what is known of a worker: " + facts.error().message);
-  return facts;
-}
-
-std::string encode_drain(const WorkerId& worker) {
-  std::string out;
-  PartWriter w(out);
-  w.id(worker);
-  w.seal(PartKind::drain, first_half(worker));
-  return out;
-}
-
-bool is_drain(std::string_view part, const WorkerId& worker) {
-  auto r = PartReader::open(part, PartKind::drain, first_half(worker));
-  return r && r->id<WorkerId>() == worker && r->finished();
 }
 
 }  // namespace zgrid::broker

@@ -3,6 +3,10 @@
 // A row has up to three parts: accepted, state, ended. Payloads up to kInlineBytesMax lie inside
 // their part; larger ones are kept beside the row, so that lists and updates do not move them, and
 // the part keeps their size and check. The facts of a worker are kept once and named by a number.
+// Rows that are not of a job are in other_rows.h.
+//
+// Parts of version 1, of the first release, lack the times of the grid's clock, which did not
+// exist: the wall clock's stand in for them.
 // Threads: pure functions, but SpecCache is of one thread.
 #pragma once
 
@@ -52,6 +56,8 @@ void encode_ended(const PutEnd& end, uint64_t seq, FactsNumber worker, std::stri
 
 struct AcceptedPart {
   PutJob job;
+  uint64_t input_size = 0;
+  bool input_read = false;  // job.input.data is complete
   Outside input;
 };
 struct StatePart {
@@ -63,28 +69,13 @@ struct EndedPart {
   FactsNumber worker = 0;  // end.worker is not filled in
   Outside output;
 };
-// All: Errc::corrupt.
-Result<AcceptedPart> decode_accepted(std::string_view part, uint64_t seq, SpecCache& specs);
+// All: Errc::corrupt. An input inside the part is left out if it is larger than wanted.
+Result<AcceptedPart> decode_accepted(std::string_view part, uint64_t seq, SpecCache& specs,
+                                     uint64_t input_bytes_max = UINT64_MAX);
 Result<StatePart> decode_state(std::string_view part, uint64_t seq);
 Result<EndedPart> decode_ended(std::string_view part, uint64_t seq);
 
 // What recovery wants of a job that ended, without its spec and payloads.
 Result<EndedJob> decode_ended_job(std::string_view accepted, std::string_view ended, uint64_t seq);
-
-// Key of a store and what it knows of itself.
-struct MetaPart {
-  StoreId id;
-  uint64_t epoch = 0;
-  bool clean = true;  // closed in an orderly way
-};
-std::string encode_meta(const MetaPart& meta);
-Result<MetaPart> decode_meta(std::string_view part);
-
-std::string encode_facts_part(const WorkerFacts& facts, FactsNumber number);
-Result<WorkerFacts> decode_facts_part(std::string_view part, FactsNumber number);
-
-// The check of a row of the list of draining workers.
-std::string encode_drain(const WorkerId& worker);
-bool is_drain(std::string_view part, const WorkerId& worker);
 
 }  // namespace zgrid::broker

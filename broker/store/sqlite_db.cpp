@@ -196,4 +196,13 @@ Fault Database::checkpoint() {
 
 void Database::abandon() { sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr); }
 
+Fault Database::copy_to(Database& other) {
+  sqlite3_backup* copy = sqlite3_backup_init(other.db_, "main", db_, "main");
+  if (copy == nullptr) return other.fault();
+  sqlite3_backup_step(copy, -1);
+  // Repeats the error of the step, and leaves it with the other database.
+  if (sqlite3_backup_finish(copy) == SQLITE_OK) return {};
+  return other.fault();
+}
+
 }  // namespace zgrid::broker

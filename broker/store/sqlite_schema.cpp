@@ -11,7 +11,8 @@
 namespace zgrid::broker {
 namespace {
 
-constexpr const char* kTables = R"(
+// Of version 1. What a later version has more is below, each for itself.
+constexpr const char* kTables1 = R"(
   CREATE TABLE meta(n INTEGER PRIMARY KEY, data BLOB NOT NULL);
   CREATE TABLE job(seq INTEGER PRIMARY KEY, id_high INTEGER NOT NULL, id_low INTEGER NOT NULL,
                    status INTEGER NOT NULL, kind INTEGER NOT NULL, run TEXT,
@@ -24,6 +25,9 @@ constexpr const char* kTables = R"(
   CREATE TABLE payload(key INTEGER PRIMARY KEY, data BLOB NOT NULL);
   CREATE TABLE facts(n INTEGER PRIMARY KEY, data BLOB NOT NULL);
   CREATE TABLE drain(worker BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
+)";
+constexpr const char* kTables2 = R"(
+  CREATE TABLE purged(number INTEGER PRIMARY KEY, data BLOB NOT NULL);
 )";
 
 // In this order: the exclusive lock first, so that the WAL's index needs no shared memory.
@@ -46,7 +50,7 @@ Result<void> fill_new_file(const std::string& path) {
                             "; PRAGMA user_version = " + std::to_string(kSchemaVersion) + ";";
   const std::string page_size = "PRAGMA page_size = " + std::to_string(kPageBytes);
   for (const char* sql : {kSettings, page_size.c_str(), "PRAGMA journal_mode = WAL", "BEGIN",
-                          marks.c_str(), kTables}) {
+                          marks.c_str(), kTables1, kTables2}) {
     if (Result<void> done = db.execute(sql); !done) return done;
   }
   MetaPart meta;
@@ -62,24 +66,19 @@ Result<void> check_marks(Database& db, const std::string& path) {
     return fail(Errc::cannot_create, path + " is an SQLite file of another program",
                 "choose another store with --store");
   }
-  const Result<std::string> version = db.value("PRAGMA user_version");
-  if (!version) return fail(version.error());
-  if (*version != std::to_string(kSchemaVersion)) {
-    return fail(Errc::unsupported,
-                "store " + path + " has layout " + *version + ", this program knows " +
-                    std::to_string(kSchemaVersion),
-                "use the version of zgrid that wrote it, or a newer one");
-  }
   return {};
 }
 
 // Compares the layout with that of a new store, as bits of it may have flipped too.
-Result<void> check_layout(Database& db, const std::string& path) {
+Result<void> check_layout(Database& db, const std::string& path, int32_t version) {
   constexpr const char* kLayout =
       "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema ORDER BY name)";
   Result<std::unique_ptr<Database>> model = Database::open(":memory:");
   if (!model) return fail(std::move(model.error()));
-  if (Result<void> made = (*model)->execute(kTables); !made) return made;
+  if (Result<void> made = (*model)->execute(kTables1); !made) return made;
+  if (version >= 2) {
+    if (Result<void> made = (*model)->execute(kTables2); !made) return made;
+  }
   const Result<std::string> right = (*model)->value(kLayout);
   if (!right) return fail(right.error());
   const Result<std::string> ours = db.value(kLayout);
@@ -87,6 +86,35 @@ Result<void> check_layout(Database& db, const std::string& path) {
   if (*ours == *right) return {};
   return fail(Errc::corrupt, "the description of the tables in store " + path + " is damaged",
               "restore it from a backup");
+}
+
+Result<std::unique_ptr<Database>> open_checked(const std::string& path, bool may_change) {
+  Result<std::unique_ptr<Database>> opened = Database::open(path);
+  if (!opened) return opened;
+  Database& db = **opened;
+  if (!may_change) db.abandon();
+  Result<void> done = db.execute(kSettings);
+  if (done && !may_change) done = db.execute("PRAGMA query_only = ON");
+  if (done) done = check_marks(db, path);
+  if (done) {
+    const Result<int32_t> version = layout_version(db, path);
+    done = version ? check_layout(db, path, *version) : fail(version.error());
+  }
+  if (done && may_change) {
+    const Result<std::string> mode = db.value("PRAGMA journal_mode = WAL");
+    if (!mode) {
+      done = fail(mode.error());
+    } else if (*mode != "wal") {
+      done = fail(Errc::io, "the store cannot use a write-ahead log, only " + *mode);
+    }
+  }
+  if (done) return opened;
+  db.abandon();
+  Error error = std::move(done.error());
+  if (error.message.find(path) == std::string::npos) {
+    error.message = "cannot open store " + path + ": " + error.message;
+  }
+  return fail(std::move(error));
 }
 
 }  // namespace
@@ -103,27 +131,34 @@ Result<void> create_database(const std::string& path) {
 }
 
 Result<std::unique_ptr<Database>> open_database(const std::string& path) {
-  Result<std::unique_ptr<Database>> opened = Database::open(path);
-  if (!opened) return opened;
-  Database& db = **opened;
-  Result<void> done = db.execute(kSettings);
-  if (done) done = check_marks(db, path);
-  if (done) done = check_layout(db, path);
-  if (done) {
-    const Result<std::string> mode = db.value("PRAGMA journal_mode = WAL");
-    if (!mode) {
-      done = fail(mode.error());
-    } else if (*mode != "wal") {
-      done = fail(Errc::io, "the store cannot use a write-ahead log, only " + *mode);
-    }
+  return open_checked(path, true);
+}
+
+Result<std::unique_ptr<Database>> open_unchanged(const std::string& path) {
+  return open_checked(path, false);
+}
+
+Result<int32_t> layout_version(Database& db, const std::string& path) {
+  const Result<std::string> version = db.value("PRAGMA user_version");
+  if (!version) return fail(version.error());
+  for (int32_t known = 1; known <= kSchemaVersion; ++known) {
+    if (*version == std::to_string(known)) return known;
   }
-  if (done) return opened;
-  db.abandon();
-  Error error = std::move(done.error());
-  if (error.message.find(path) == std::string::npos) {
-    error.message = "cannot open store " + path + ": " + error.message;
+  return fail(Errc::unsupported,
+              "store " + path + " has layout " + *version + ", this program knows those up to " +
+                  std::to_string(kSchemaVersion),
+              "use the version of zgrid that wrote it, or a newer one");
+}
+
+Result<void> migrate(Database& db, const std::string& path) {
+  const Result<int32_t> version = layout_version(db, path);
+  if (!version) return fail(version.error());
+  if (*version == kSchemaVersion) return {};
+  const std::string mark = "PRAGMA user_version = " + std::to_string(kSchemaVersion);
+  for (const char* sql : {"BEGIN IMMEDIATE", kTables2, mark.c_str(), "COMMIT"}) {
+    if (Result<void> done = db.execute(sql); !done) return done;
   }
-  return fail(std::move(error));
+  return {};
 }
 
 Result<void> check_database(Database& db, const std::string& path) {
@@ -154,6 +189,21 @@ Result<void> write_meta(Database& db, const MetaPart& meta) {
   write->bind_blob(1, data);
   if (!write->run()) return fail(db.fault(), "cannot write the store's own row");
   return {};
+}
+
+Result<std::optional<PutClock>> read_clock(Database& db) {
+  Result<Statement> read = db.prepare("SELECT data FROM meta WHERE n = 2");
+  if (!read) return fail(std::move(read.error()));
+  switch (read->step()) {
+    case Step::row: {
+      Result<PutClock> clock = decode_clock(read->blob(0));
+      if (!clock) return fail(std::move(clock.error()));
+      return *clock;
+    }
+    case Step::done: return std::nullopt;
+    case Step::failed: break;
+  }
+  return fail(db.fault(), "cannot read the grid's clock");
 }
 
 }  // namespace zgrid::broker

@@ -6,18 +6,13 @@
 #include <filesystem>
 
 #include "broker/store/sqlite_schema.h"
+#include "broker/store/store_copy.h"
 #include "protocol/base/check.h"
 
 namespace zgrid::broker {
 namespace {
 
 constexpr const char* kLowSpace = "the disk is full, or nearly so, under store ";
-
-int64_t half_of(const JobId& id, size_t from) {
-  uint64_t half = 0;
-  for (size_t i = from; i < from + 8; ++i) half = half << 8 | id.bytes[i];
-  return static_cast<int64_t>(half);
-}
 
 // Whatever is there of a store must be whole: an empty file, or a log without its file, is what is
 // left of one, and to begin anew would hide the loss.
@@ -79,6 +74,7 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
     }
     if (done) done = check_database(*store->db_, path);
   }
+  if (done) done = migrate(*store->db_, path);
   if (done) done = store->begin_epoch();
   if (done) done = grow_file(wal, kWalBytes);
   if (done) done = store->facts_.load(*store->db_);
@@ -124,16 +120,21 @@ Result<void> SqliteStore::prepare() {
       {sql_.put_payload, "INSERT OR REPLACE INTO payload(key, data) VALUES(?1, ?2)"},
       {sql_.put_drain, "INSERT OR REPLACE INTO drain(worker, data) VALUES(?1, ?2)"},
       {sql_.drop_drain, "DELETE FROM drain WHERE worker = ?1"},
+      {sql_.put_clock, "INSERT OR REPLACE INTO meta(n, data) VALUES(2, ?1)"},
+      {sql_.put_purge, "INSERT OR REPLACE INTO purged(number, data) VALUES(?1, ?2)"},
+      {sql_.drop_purge, "DELETE FROM purged WHERE number = ?1"},
+      {sql_.drop_job, "DELETE FROM job WHERE seq = ?1"},
+      {sql_.drop_later, "DELETE FROM later WHERE seq = ?1"},
+      {sql_.drop_payload, "DELETE FROM payload WHERE key BETWEEN ?1 AND ?2"},
       {sql_.seq_of, "SELECT seq FROM job WHERE id_high = ?1 AND id_low = ?2"},
       {sql_.row, one_row.c_str()},
-      {sql_.payload, "SELECT data FROM payload WHERE key = ?1"},
   };
   for (const auto& one : all) {
     Result<Statement> prepared = db_->prepare(one.text);
     if (!prepared) return fail(std::move(prepared.error()));
     one.statement = std::move(*prepared);
   }
-  return {};
+  return reader_.prepare();
 }
 
 SqliteStore::~SqliteStore() {
@@ -171,11 +172,18 @@ CommitResult SqliteStore::try_commit() {
 bool SqliteStore::write_all() {
   if (!sql_.begin.run()) return false;
   for (const Folded& folded : fold_.jobs()) {
-    if (!write(folded)) return false;
+    if (!folded.purged && !write(folded)) return false;
   }
-  for (const PutDrain& drain : fold_.drains()) {
-    if (!write_drain(drain)) return false;
+  for (const Purge* each : fold_.purges()) {
+    if (!purge(*each)) return false;
   }
+  for (const uint64_t number : fold_.forgotten()) {
+    if (!forget(number)) return false;
+  }
+  for (const PutDrain* drain : fold_.drains()) {
+    if (!write_drain(*drain)) return false;
+  }
+  if (fold_.clock() && !write_clock(*fold_.clock())) return false;
   return sql_.commit.run();
 }
 
@@ -217,7 +225,7 @@ bool SqliteStore::encode_changes(const Folded& folded, uint64_t seq) {
     const auto worker = facts_.number_of(folded.end->worker);
     if (!worker) return false;
     encode_ended(*folded.end, seq, *worker, ended_part_);
-    return write_payload(static_cast<int64_t>(seq * 2 + 1), folded.end->output);
+    return write_payload(output_key(seq), folded.end->output);
   }
   return true;
 }
@@ -229,13 +237,13 @@ bool SqliteStore::write_accepted(const Folded& folded) {
   const JobStatus status = folded.end     ? folded.end->outcome.status
                            : folded.state ? folded.state->status
                                           : PutState{}.status;
-  if (!write_payload(static_cast<int64_t>(job.seq * 2), job.input)) return false;
+  if (!write_payload(input_key(job.seq), job.input)) return false;
   if (!encode_changes(folded, job.seq)) return false;
   encode_accepted(job, accepted_part_);
   Statement& put = sql_.put_job;
   put.bind(1, static_cast<int64_t>(job.seq));
-  put.bind(2, half_of(job.id, 0));
-  put.bind(3, half_of(job.id, 8));
+  put.bind(2, id_high(job.id));
+  put.bind(3, id_low(job.id));
   put.bind(4, static_cast<int64_t>(status));
   put.bind(5, static_cast<int64_t>(spec.kind));
   spec.run.empty() ? put.bind_null(6) : put.bind_text(6, spec.run);
@@ -267,14 +275,41 @@ bool SqliteStore::write_drain(const PutDrain& drain) {
     sql_.drop_drain.bind_blob(1, drain.worker.view());
     return sql_.drop_drain.run();
   }
-  const std::string part = encode_drain(drain.worker);
+  const std::string part = encode_drain(drain);
   sql_.put_drain.bind_blob(1, drain.worker.view());
   sql_.put_drain.bind_blob(2, part);
   return sql_.put_drain.run();
 }
 
+bool SqliteStore::write_clock(const PutClock& clock) {
+  const std::string part = encode_clock(clock);
+  sql_.put_clock.bind_blob(1, part);
+  return sql_.put_clock.run();
+}
+
+bool SqliteStore::purge(const Purge& purge) {
+  for (const EndedJob& job : purge.jobs) {
+    for (Statement* drop : {&sql_.drop_later, &sql_.drop_job}) {
+      drop->bind(1, static_cast<int64_t>(job.seq));
+      if (!drop->run()) return false;
+    }
+    sql_.drop_payload.bind(1, input_key(job.seq));
+    sql_.drop_payload.bind(2, output_key(job.seq));
+    if (!sql_.drop_payload.run()) return false;
+  }
+  const std::string part = encode_purge(purge);
+  sql_.put_purge.bind(1, static_cast<int64_t>(purge.number));
+  sql_.put_purge.bind_blob(2, part);
+  return sql_.put_purge.run();
+}
+
+bool SqliteStore::forget(uint64_t number) {
+  sql_.drop_purge.bind(1, static_cast<int64_t>(number));
+  return sql_.drop_purge.run();
+}
+
 void SqliteStore::remember(const Folded& folded) {
-  if (folded.end) {
+  if (folded.end || folded.purged) {
     unfinished_.erase(folded.id);
     return;
   }
@@ -306,9 +341,15 @@ CommitResult SqliteStore::tend() {
   return result;
 }
 
+Result<void> SqliteStore::backup(const std::string& path) {
+  ZGRID_CHECK(!dead_);
+  // Whoever opens the copy finds a store that was closed in an orderly way.
+  return copy_database(*db_, path, MetaPart{info_.id, info_.epoch, true});
+}
+
 Result<std::optional<uint64_t>> SqliteStore::find_seq(const JobId& id) {
-  sql_.seq_of.bind(1, half_of(id, 0));
-  sql_.seq_of.bind(2, half_of(id, 8));
+  sql_.seq_of.bind(1, id_high(id));
+  sql_.seq_of.bind(2, id_low(id));
   const ResetAtEnd reset(sql_.seq_of);
   switch (sql_.seq_of.step()) {
     case Step::row: return static_cast<uint64_t>(sql_.seq_of.integer(0));

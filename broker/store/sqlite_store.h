@@ -15,8 +15,8 @@
 #include "broker/store/fold.h"
 #include "broker/store/id_map.h"
 #include "broker/store/job_store.h"
-#include "broker/store/rows.h"
 #include "broker/store/sqlite_db.h"
+#include "broker/store/sqlite_rows.h"
 #include "broker/store/store_files.h"
 
 namespace zgrid::broker {
@@ -41,14 +41,14 @@ class SqliteStore final : public JobStore {
   [[nodiscard]] Result<void> recover(const Recovered& into) override;
   [[nodiscard]] Result<std::optional<StoredJob>> read(const JobId& id) override;
   [[nodiscard]] Result<std::vector<StoredJob>> list(const JobFilter& filter) override;
+  [[nodiscard]] Result<void> backup(const std::string& path) override;
 
  private:
-  struct Row;  // views of the columns of a row
-  struct Sum;
   struct Statements {
     Statement begin, commit, rollback;
-    Statement put_job, put_later, put_payload, put_drain, drop_drain;
-    Statement seq_of, row, payload;
+    Statement put_job, put_later, put_payload, put_drain, drop_drain, put_clock;
+    Statement put_purge, drop_purge, drop_job, drop_later, drop_payload;
+    Statement seq_of, row;
   };
   SqliteStore(std::string path, StoreLock lock, std::unique_ptr<Database> db);
 
@@ -64,20 +64,19 @@ class SqliteStore final : public JobStore {
   bool write_accepted(const Folded& folded);
   bool write_later(const Folded& folded, uint64_t seq);
   bool write_drain(const PutDrain& drain);
+  bool write_clock(const PutClock& clock);
+  bool purge(const Purge& purge);
+  bool forget(uint64_t number);
   bool encode_changes(const Folded& folded, uint64_t seq);
   bool write_payload(int64_t key, const Payload& payload);
   void remember(const Folded& folded);
 
   Result<std::optional<uint64_t>> find_seq(const JobId& id);
+  Result<void> recover_clock(const Recovered& into);
+  Result<void> recover_purges(const Recovered& into);
   Result<void> recover_jobs(const Recovered& into);
-  Result<void> check_ids(const Sum& expected);
-  Result<void> check_changes(uint64_t expected);
   Result<void> recover_drains(const Recovered& into);
-  static Row columns(const Statement& statement);
-  Result<StoredJob> build(const Row& row, bool with_payloads);
-  Result<void> build_end(const Row& row, bool with_payloads, StoredJob& job);
-  Result<Bytes> read_payload(int64_t key, const Outside& outside, uint64_t seq);
-  Error about(const Row& row, Error error) const;
+  [[nodiscard]] Error in_store(Error error) const;
 
   Result<std::vector<StoredJob>> list_scanning(const JobFilter& filter);
   Result<std::vector<StoredJob>> list_few(const JobFilter& filter);
@@ -89,7 +88,7 @@ class SqliteStore final : public JobStore {
   std::unique_ptr<Database> db_;
   Statements sql_;
   FactsTable facts_;
-  SpecCache specs_;
+  RowReader reader_{*db_, facts_};
   Reserve reserve_;
 
   Fold fold_;

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -113,6 +114,28 @@ Result<void> make_private_file(const std::string& path) {
   const Fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!fd.is_open()) return system_failure(Errc::cannot_create, "cannot create " + path, errno);
   return {};
+}
+
+Result<void> sync_file(const std::string& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.is_open() || ::fsync(fd.get()) != 0) {
+    return system_failure(Errc::io, "cannot sync " + path, errno);
+  }
+  return {};
+}
+
+Result<void> move_file(const std::string& from, const std::string& to) {
+  bool moved = ::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0;
+  if (!moved && errno == EINVAL) {
+    // Some file systems cannot rename in this way. Nobody else makes files of our names.
+    errno = EEXIST;
+    moved = !file_size(to) && ::rename(from.c_str(), to.c_str()) == 0;
+  }
+  if (!moved && errno == EEXIST) {
+    return fail(Errc::cannot_create, to + " exists", "choose another name, or move it away");
+  }
+  if (!moved) return system_failure(Errc::io, "cannot rename " + from + " to " + to, errno);
+  return sync_folder_of(to);
 }
 
 Result<StoreLock> StoreLock::take(const std::string& path) {

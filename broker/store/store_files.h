@@ -35,6 +35,10 @@ std::optional<uint64_t> file_size(const std::string& path);
 // A new empty file, mode 0600; what was there is replaced.
 Result<void> make_private_file(const std::string& path);
 
+Result<void> sync_file(const std::string& path);
+// Renames a file; Errc::cannot_create if there is one of the new name. Syncs the folder.
+Result<void> move_file(const std::string& from, const std::string& to);
+
 // Holds PATH.lock, in which the pid of the holder stands, until destroyed. The kernel lets go of
 // it when the process dies, however it dies. The file itself stays.
 class StoreLock {

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/contract/store_sample.h"
+#include "tests/contract/every_store.h"
 
 namespace zgrid::broker {
 namespace {
@@ -13,57 +13,7 @@ using namespace sample;  // NOLINT: the words of these tests
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-class EveryStore : public testing::TestWithParam<const char*> {
- protected:
-  void SetUp() override {
-    const std::string kind = GetParam();
-    Result<std::unique_ptr<JobStore>> opened =
-        open_store(kind == "memory" ? kind : folder_.file("broker.db"));
-    ASSERT_TRUE(opened) << opened.error().message;
-    store_ = std::move(*opened);
-  }
-
-  TempFolder folder_;
-  std::unique_ptr<JobStore> store_;
-};
-
-INSTANTIATE_TEST_SUITE_P(Stores, EveryStore, testing::Values("memory", "sqlite"),
-                         [](const auto& one) { return std::string(one.param); });
-
-PutJob full_job() {
-  PutJob job = put_job(3, spec("nightly"));
-  job.index = 17;
-  job.key = std::string("k\0\xff\x01 key", 9);
-  job.trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-  job.retry_of = job_id(1);
-  job.parent = job_id(2);
-  job.pinned = some_id<WorkerId>(9);
-  job.children = {job_id(10), job_id(11)};
-  job.input = Payload{PayloadTag::bytes, Bytes::copy_of(std::string("\0\x01\xfe", 3))};
-  return job;
-}
-
-PutState full_state() {
-  PutState state = put_state(3, JobStatus::waiting_input, facts("gpu-box"));
-  state.attempt = 4;
-  state.failures = 2;
-  state.losses = 1;
-  state.cancel_requested = true;
-  state.not_before = WallTime{99};
-  return state;
-}
-
-PutEnd full_end() {
-  PutEnd end = put_end(3, JobStatus::failed, facts("laptop"));
-  end.outcome.usage = Usage{12, 34, 0.5, true};
-  JobError error;
-  error.kind = JobErrorKind::workflow;
-  error.message = "the step fell over";
-  error.exit_code = 139;
-  error.stderr_tail = std::string("a\0b", 3);
-  end.outcome.error = error;
-  return end;
-}
+INSTANTIATE_TEST_SUITE_P(Stores, EveryStore, every_store(), name_of_store);
 
 TEST_P(EveryStore, SaysWhatItIs) {
   EXPECT_FALSE(store_->info().id.is_nil());
@@ -126,7 +76,7 @@ TEST_P(EveryStore, FoldsRecordsOfInterleavedJobs) {
 }
 
 TEST_P(EveryStore, TakesTheSameCommitTwice) {
-  const auto first = batch(full_job(), put_job(4), PutDrain{some_id<WorkerId>(1), true});
+  const auto first = batch(full_job(), put_job(4), PutDrain{some_id<WorkerId>(1), "box", true});
   const auto second = batch(full_state(), full_end(), put_state(4, JobStatus::running));
   for (const auto& commit : {first, first, second, second}) expect_durable(*store_, commit);
   EXPECT_THAT(listed(*store_, {}), ElementsAre(4, 3));
@@ -196,9 +146,10 @@ TEST_P(EveryStore, RecoversInTheOrderOfAcceptance) {
 TEST_P(EveryStore, RemembersWhoIsDraining) {
   const auto one = some_id<WorkerId>(1);
   const auto two = some_id<WorkerId>(2);
-  expect_durable(*store_, batch(PutDrain{one, true}, PutDrain{two, true}));
+  expect_durable(*store_, batch(PutDrain{one, "box", true}, PutDrain{two, "box", true}));
   EXPECT_THAT(recovered(*store_)->draining, testing::UnorderedElementsAre(one, two));
-  expect_durable(*store_, batch(PutDrain{one, false}, PutDrain{two, false}, PutDrain{two, true}));
+  expect_durable(*store_, batch(PutDrain{one, "box", false}, PutDrain{two, "box", false},
+                                PutDrain{two, "box", true}));
   EXPECT_THAT(recovered(*store_)->draining, ElementsAre(two));
 }
 

@@ -72,6 +72,7 @@ inline PutJob put_job(uint64_t seq, SpecRef of = spec()) {
   job.owner = "ada@desk";
   job.body = some_id<Hash128>(static_cast<uint8_t>(seq));
   job.submitted = WallTime{1'700'000'000'000'000 + static_cast<int64_t>(seq)};
+  job.accepted = GridTime{1'600'000'000'000'000 + static_cast<int64_t>(seq)};
   return job;
 }
 
@@ -95,13 +96,15 @@ inline PutEnd put_end(uint64_t seq, JobStatus status = JobStatus::succeeded,
   end.output = Payload{PayloadTag::utf8, Bytes::copy_of("done " + std::to_string(seq))};
   end.started = WallTime{5};
   end.finished = WallTime{6};
+  end.ended = GridTime{1'600'000'001'000'000 + static_cast<int64_t>(seq)};
   return end;
 }
 
 template <class... Records>
 std::vector<Record> batch(Records... records) {
   std::vector<Record> all;
-  (all.push_back(std::move(records)), ...);
+  all.reserve(sizeof...(records));
+  (all.emplace_back(std::move(records)), ...);
   return all;
 }
 
@@ -144,6 +147,7 @@ inline void expect_same(const PutJob& a, const PutJob& b) {
   EXPECT_EQ(a.children, b.children);
   EXPECT_EQ(a.body, b.body);
   EXPECT_EQ(a.submitted, b.submitted);
+  EXPECT_EQ(a.accepted, b.accepted);
 }
 
 inline void expect_same(const PutState& a, const PutState& b) {
@@ -156,6 +160,8 @@ inline void expect_same(const PutState& a, const PutState& b) {
   EXPECT_EQ(a.losses, b.losses);
   EXPECT_EQ(a.cancel_requested, b.cancel_requested);
   EXPECT_EQ(a.not_before, b.not_before);
+  EXPECT_EQ(a.assigned, b.assigned);
+  EXPECT_EQ(a.lost, b.lost);
 }
 
 inline void expect_same(const PutEnd& a, const PutEnd& b) {
@@ -166,19 +172,59 @@ inline void expect_same(const PutEnd& a, const PutEnd& b) {
   EXPECT_EQ(a.output, b.output);
   EXPECT_EQ(a.started, b.started);
   EXPECT_EQ(a.finished, b.finished);
+  EXPECT_EQ(a.ended, b.ended);
+}
+
+// What the core remembers of a job that ended so.
+inline EndedJob ended_job(const PutJob& job, const PutEnd& end) {
+  EndedJob ended;
+  ended.id = job.id;
+  ended.seq = job.seq;
+  ended.body = job.body;
+  ended.status = end.outcome.status;
+  ended.attempt = end.attempt;
+  ended.ended = end.ended;
+  ended.bytes = stored_bytes(job.input.data.size(), end.output.data.size());
+  ended.key = job.key;
+  ended.owner = job.owner;
+  ended.children = job.children;
+  return ended;
+}
+inline EndedJob ended_job(uint64_t seq) { return ended_job(put_job(seq), put_end(seq)); }
+
+inline void expect_same(const EndedJob& a, const EndedJob& b) {
+  EXPECT_EQ(a.id, b.id);
+  EXPECT_EQ(a.seq, b.seq);
+  EXPECT_EQ(a.body, b.body);
+  EXPECT_EQ(a.status, b.status);
+  EXPECT_EQ(a.attempt, b.attempt);
+  EXPECT_EQ(a.ended, b.ended);
+  EXPECT_EQ(a.bytes, b.bytes);
+  EXPECT_EQ(a.key, b.key);
+  EXPECT_EQ(a.owner, b.owner);
+  EXPECT_EQ(a.children, b.children);
+}
+
+inline Purge purge(uint64_t number, std::vector<EndedJob> jobs) {
+  return Purge{number, GridTime{1'650'000'000'000'000}, std::move(jobs)};
 }
 
 // All that recover() gives, in its order.
 struct Recovery {
   std::vector<StoredJob> unfinished;
   std::vector<EndedJob> ended;
+  std::vector<Purge> purged;
   std::vector<WorkerId> draining;
-  std::vector<uint64_t> order;
+  std::vector<std::string> draining_names;
+  std::optional<PutClock> clock;
+  std::vector<uint64_t> order;   // of jobs, by seq
+  std::vector<uint64_t> purges;  // by number
 };
 
-inline Result<Recovery> recovered(JobStore& store) {
+inline Result<Recovery> recovered(JobStore& store, uint64_t input_bytes_max = UINT64_MAX) {
   Recovery all;
   JobStore::Recovered into;
+  into.input_bytes_max = input_bytes_max;
   into.unfinished = [&](StoredJob&& job) {
     all.order.push_back(job.accepted.seq);
     all.unfinished.push_back(std::move(job));
@@ -187,7 +233,16 @@ inline Result<Recovery> recovered(JobStore& store) {
     all.order.push_back(job.seq);
     all.ended.push_back(std::move(job));
   };
-  into.drain = [&](const PutDrain& drain) { all.draining.push_back(drain.worker); };
+  into.purged = [&](Purge&& purge) {
+    all.purges.push_back(purge.number);
+    all.purged.push_back(std::move(purge));
+  };
+  into.drain = [&](const PutDrain& drain) {
+    EXPECT_TRUE(drain.draining);
+    all.draining.push_back(drain.worker);
+    all.draining_names.push_back(drain.name);
+  };
+  into.clock = [&](const PutClock& clock) { all.clock = clock; };
   if (Result<void> done = store.recover(into); !done) return fail(std::move(done.error()));
   return all;
 }

@@ -96,6 +96,7 @@ class ScriptedStore final : public JobStore {
   Result<std::vector<StoredJob>> list(const JobFilter& filter) override {
     return memory_.list(filter);
   }
+  Result<void> backup(const std::string& path) override { return memory_.backup(path); }
 
  private:
   Script& script_;
@@ -126,7 +127,7 @@ class CommitterTest : public testing::Test {
         seen = wakes_;
       }
       last_ = committer_->poll();
-      for (const auto& then : last_.ready) then();
+      for (const auto& then : last_.ready) then.run();
       if (condition()) return;
       std::unique_lock lock(mutex_);
       woken_.wait_for(lock, 5s, [&] { return wakes_ != seen; });

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "broker/store/id_map.h"
-#include "broker/store/rows.h"
+#include "broker/store/other_rows.h"
 #include "tests/contract/store_sample.h"
 
 namespace zgrid::broker {

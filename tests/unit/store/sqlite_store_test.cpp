@@ -69,7 +69,7 @@ TEST_F(SqliteStoreTest, KeepsEverythingAcrossARestart) {
     expect_durable(*store, batch(put_job(1), put_job(2), large));
     expect_durable(*store, batch(put_state(1, JobStatus::running, facts("gpu")),
                                  put_end(2, JobStatus::failed, facts("gpu")),
-                                 PutDrain{some_id<WorkerId>(4), true}));
+                                 PutDrain{some_id<WorkerId>(4), "box", true}));
   }
   EXPECT_FALSE(std::filesystem::exists(path_ + "-wal")) << "an orderly stop leaves one file";
   const auto store = open();
@@ -164,7 +164,7 @@ TEST_F(SqliteStoreTest, RefusesAFileOfAnotherProgramOrOfANewerVersion) {
   write(path_, other);
   EXPECT_EQ(refused().code, Errc::cannot_create);
   other = whole;
-  other[63] = 2;
+  other[63] = 3;
   write(path_, other);
   EXPECT_EQ(refused().code, Errc::unsupported);
   write(path_, whole);

@@ -1,0 +1,33 @@
+// The parts of rows that are not of one job: the store's own, workers', what was purged, the clock.
+// Threads: pure functions.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "broker/store/job_store.h"
+#include "broker/store/rows.h"
+
+namespace zgrid::broker {
+
+// Who a store is and what it knows of itself.
+struct MetaPart {
+  StoreId id;
+  uint64_t epoch = 0;
+  bool clean = true;  // closed in an orderly way
+};
+std::string encode_meta(const MetaPart& meta);
+std::string encode_clock(const PutClock& clock);
+std::string encode_facts_part(const WorkerFacts& facts, FactsNumber number);
+std::string encode_drain(const PutDrain& drain);
+std::string encode_purge(const Purge& purge);
+
+// All: Errc::corrupt.
+Result<MetaPart> decode_meta(std::string_view part);
+Result<PutClock> decode_clock(std::string_view part);
+Result<WorkerFacts> decode_facts_part(std::string_view part, FactsNumber number);
+// `worker` is the bytes of its id, the key of the row.
+Result<PutDrain> decode_drain(std::string_view part, std::string_view worker);
+Result<Purge> decode_purge(std::string_view part, uint64_t number);
+
+}  // namespace zgrid::broker
