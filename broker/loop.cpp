@@ -42,7 +42,10 @@ Loop::~Loop() {
 Result<void> Loop::recover() {
   JobStore::Recovered into;
   into.unfinished = [this](StoredJob&& job) { core_.restore(std::move(job)); };
+  into.input_bytes_max = parts_.config.memory_bytes;
   into.ended = [this](EndedJob&& job) { core_.restore(std::move(job)); };
+  into.purged = [this](Purge&& purge) { core_.restore(std::move(purge)); };
+  into.clock = [this](const PutClock& clock) { core_.restore(clock); };
   into.drain = [this](const PutDrain& drain) { core_.restore(drain); };
   if (auto result = parts_.store->recover(into); !result) return result;
   committer_ = std::make_unique<Committer>(std::move(parts_.store), [this] { wake_.signal(); });
@@ -75,7 +78,7 @@ Result<void> Loop::run() {
     wake_.drain();
     const Committer::Done done = committer_->poll();
     if (done.fatal) break;
-    collect(done);
+    gate_.durable(done.durable_up_to, outgoing_);
   }
   deliver(outgoing_);
   return {};
@@ -90,13 +93,13 @@ bool Loop::turn() {
     failure_ = done.reason;
     return false;
   }
-  collect(done);
   ++turn_;
   core_.begin(now_);
-  if (done.refusing != refusing_) {
-    refusing_ = done.refusing;
+  collect(done);
+  if (done.refusing != !refusing_.empty()) {
+    refusing_ = done.refusing ? done.reason : std::string();
     core_.set_refusing(refusing_);
-    refusing_
+    done.refusing
         ? parts_.log->warn("the store cannot write: submits are refused", {{"reason", done.reason}})
         : parts_.log->info("the store writes again");
   }
@@ -157,29 +160,40 @@ void Loop::receive_one(Router::Received& received) {
 }
 
 void Loop::handle(Effects& effects) {
-  const bool has_records = !effects.records.empty();
+  // What follows an assignment must not overtake it while its input is read.
+  const bool has_records = !effects.records.empty() || inputs_due_ > 0;
   if (has_records) {
     committer_->commit(turn_, std::move(effects.records));
     effects.records = {};
   }
   gate_.add(turn_, has_records, effects.sends, outgoing_);
   for (StoreRead& read : effects.reads) run_read(std::move(read));
+  for (const Note& note : effects.notes) {
+    note.is_warning ? parts_.log->warn(note.text, note.fields)
+                    : parts_.log->info(note.text, note.fields);
+  }
 }
 
 void Loop::run_read(StoreRead read) {
-  committer_->read([this, read = std::move(read)](JobStore& store) -> std::function<void()> {
+  if (read.what == StoreRead::What::inputs) ++inputs_due_;
+  auto shared = std::make_shared<const StoreRead>(std::move(read));
+  committer_->read([this, shared](JobStore& store) -> std::function<void()> {
     // On the store's thread; what is returned runs in our turn.
-    return [this, to = read.to, messages = answer_from_store(store, read)]() mutable {
-      for (Message& message : messages) {
-        outgoing_.push_back({to, Gate::after_commit, std::move(message)});
-      }
+    auto answer = std::make_shared<StoreAnswer>(answer_from_store(store, *shared));
+    return [this, shared, answer] {
+      if (shared->what == StoreRead::What::inputs) --inputs_due_;
+      deliver_answer(core_, *shared, std::move(*answer), outgoing_);
     };
   });
 }
 
+// In the order of the turns: what was read comes before what waited for later commits.
 void Loop::collect(const Committer::Done& done) {
+  for (const Committer::Done::Ready& ready : done.ready) {
+    gate_.durable(ready.after, outgoing_);
+    ready.run();
+  }
   gate_.durable(done.durable_up_to, outgoing_);
-  for (const auto& answer : done.ready) answer();
 }
 
 void Loop::deliver(std::vector<Send>& sends) {

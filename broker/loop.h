@@ -76,7 +76,8 @@ class Loop {
   MonoTime next_sweep_;
   uint64_t turn_ = 0;
   bool inbox_empty_ = true;
-  bool refusing_ = false;
+  size_t inputs_due_ = 0;  // assignments that wait for the store to read their inputs
+  std::string refusing_;   // the store's reason
   std::vector<int> watched_;
   std::vector<Send> outgoing_;
   protocol::Router::Received received_;

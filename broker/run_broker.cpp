@@ -102,6 +102,12 @@ CoreConfig core_config(const RunOptions& options, const StoreInfo& store) {
   config.queue_jobs_max = broker.queue_jobs_max;
   config.queue_bytes_max = broker.queue_bytes_max;
   config.in_flight_max = broker.in_flight_max;
+  config.memory_bytes = broker.memory_bytes;
+  config.retention = broker.retention;
+  config.retention_bytes = broker.retention_bytes;
+  config.retention_jobs = broker.retention_jobs;
+  config.retention_ids = broker.retention_ids;
+  config.wedged_after = broker.wedged_after;
   return config;
 }
 

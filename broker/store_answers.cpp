@@ -98,7 +98,12 @@ JobSummary summary_of(const StoredJob& job) {
   }
   summary.submitted = job.accepted.submitted;
   summary.started = job.ended ? job.ended->started : job.state.assigned;
-  if (job.ended) summary.finished = job.ended->finished;
+  if (job.ended) {
+    summary.finished = job.ended->finished;
+    if (job.ended->outcome.error) {
+      summary.reason = job.ended->outcome.error->message.substr(0, limits::kTextBytesMax);
+    }
+  }
   return summary;
 }
 
@@ -132,10 +137,12 @@ std::vector<Message> summaries(JobStore& store, const StoreRead& read) {
   for (const JobId& id : read.jobs) {
     auto job = store.read(id);
     if (!job) return failed(read.request, std::move(job.error()));
-    if (!job->has_value()) {
-      return failed(read.request, {Errc::not_found, "no job " + id.str(), {}, {}, 0});
+    if (job->has_value()) {
+      found.push_back(summary_of(**job));
+    } else {  // purged: the core completes it
+      found.emplace_back();
+      found.back().job = id;
     }
-    found.push_back(summary_of(**job));
   }
   return in_parts(read.request, std::move(found));
 }
@@ -149,15 +156,79 @@ std::vector<Message> list(JobStore& store, const StoreRead& read) {
   return in_parts(read.request, std::move(found));
 }
 
+std::vector<Message> backup(JobStore& store, const StoreRead& read) {
+  if (auto done = store.backup(read.path); !done) {
+    return failed(read.request, std::move(done.error()));
+  }
+  Answer answer;
+  answer.request = read.request;
+  answer.text = read.path;
+  return {Message(std::move(answer))};
+}
+
+// Assignments with the inputs that were not in memory, in messages of bounded size.
+StoreAnswer fill_inputs(JobStore& store, const StoreRead& read) {
+  StoreAnswer answer;
+  BatchMeter meter;
+  Request message;
+  const auto close = [&] {
+    if (!message.items.empty()) answer.messages.emplace_back(std::move(message));
+    message = {};
+    meter.reset();
+  };
+  for (const AssignmentToFill& one : read.assignments) {
+    Assignment entry = one.entry;
+    auto job = store.read(entry.token.job);
+    if (!job || !job->has_value()) {
+      Error missing{Errc::not_found, "the store has forgotten it", {}, {}, 0};
+      answer.lost_inputs.emplace_back(entry.token, job ? missing : std::move(job.error()));
+      continue;
+    }
+    entry.input = std::move((*job)->accepted.input);
+    Weight w = weight(entry);
+    w.header_bytes += one.spec->raw.size();
+    if (!meter.add(w)) {
+      close();
+      meter.add(w);
+    }
+    if (message.specs.empty() || message.specs.back() != one.spec)
+      message.specs.push_back(one.spec);
+    entry.spec = static_cast<uint32_t>(message.specs.size() - 1);
+    message.items.push_back(std::move(entry));
+  }
+  close();
+  return answer;
+}
+
+std::vector<Core::Retried> retries(JobStore& store, const StoreRead& read) {
+  std::vector<Core::Retried> found;
+  for (const Retry::Item& item : read.retries) found.push_back({item, store.read(item.job)});
+  return found;
+}
+
 }  // namespace
 
-std::vector<Message> answer_from_store(JobStore& store, const StoreRead& read) {
+StoreAnswer answer_from_store(JobStore& store, const StoreRead& read) {
   switch (read.what) {
-    case StoreRead::What::results: return results(store, read);
-    case StoreRead::What::summaries: return summaries(store, read);
-    case StoreRead::What::list: return list(store, read);
+    case StoreRead::What::results: return {results(store, read), {}, {}};
+    case StoreRead::What::summaries: return {summaries(store, read), {}, {}};
+    case StoreRead::What::list: return {list(store, read), {}, {}};
+    case StoreRead::What::inputs: return fill_inputs(store, read);
+    case StoreRead::What::retries: return {{}, {}, retries(store, read)};
+    case StoreRead::What::backup: return {backup(store, read), {}, {}};
   }
   return {};
+}
+
+void deliver_answer(Core& core, const StoreRead& read, StoreAnswer answer, std::vector<Send>& out) {
+  for (Message& message : answer.messages) {
+    if (auto* list = std::get_if<Answer>(&message)) core.complete(*list);
+    out.push_back({read.to, Gate::after_commit, std::move(message)});
+  }
+  for (const auto& [token, error] : answer.lost_inputs) core.input_lost(token, error);
+  if (read.what == StoreRead::What::retries) {
+    core.retry(read.to, read.request, std::move(answer.retried));
+  }
 }
 
 }  // namespace zgrid::broker

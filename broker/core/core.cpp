@@ -22,12 +22,17 @@ void Core::restore(StoredJob&& stored) {
   Job& job = *owned;
   job.id = accepted.id;
   job.seq = accepted.seq;
-  job.entry = intern(s, accepted.spec, accepted.pinned);
+  job.entry =
+      intern(s, accepted.spec, accepted.pinned, stored.state.losses >= limits::kLossesBeforeAlone);
   acquire(job.entry);
+  job.input_size = std::max<uint64_t>(stored.input_left_out, accepted.input.data.size());
+  job.input_stored = stored.input_left_out > 0;
   job.input = std::move(accepted.input);
+  s.counts.input_bytes += job.input.data.size();
   job.index = accepted.index;
   job.body = accepted.body;
   job.submitted = accepted.submitted;
+  job.accepted = accepted.accepted;
   job.status = stored.state.status;
   job.attempt = stored.state.attempt;
   job.nonce = stored.state.nonce;
@@ -37,6 +42,7 @@ void Core::restore(StoredJob&& stored) {
   job.cancel_requested = stored.state.cancel_requested;
   job.not_before = stored.state.not_before;
   job.assigned = stored.state.assigned;
+  if (!stored.state.lost.empty()) job.more().lost = std::move(stored.state.lost);
   if (!accepted.trace.empty()) job.more().trace = accepted.trace;
   if (!accepted.retry_of.is_nil()) job.more().retry_of = accepted.retry_of;
   if (!accepted.parent.is_nil()) job.more().parent = accepted.parent;
@@ -46,7 +52,11 @@ void Core::restore(StoredJob&& stored) {
   }
   const bool is_group = !accepted.children.empty();
   if (is_group) job.more().children = std::move(accepted.children);
-  if (!accepted.owner.empty()) s.newest_of_owner[accepted.owner] = job.id;
+  if (!accepted.owner.empty()) {
+    job.owner = &owner_of(s, accepted.owner);
+    job.owner->newest = job.id;
+    ++job.owner->in_flight;
+  }
   s.next_seq = std::max(s.next_seq, job.seq + 1);
   ++s.counts.unfinished;
   ++s.by_status[static_cast<size_t>(job.status)];
@@ -59,15 +69,33 @@ void Core::restore(EndedJob&& ended) {
   State& s = *state_;
   s.next_seq = std::max(s.next_seq, ended.seq + 1);
   ++s.by_status[static_cast<size_t>(ended.status)];
-  s.ended[ended.id] = {ended.body, ended.status, ended.attempt};
   if (!ended.key.empty()) s.keys[ended.key] = ended.id;
-  if (!ended.owner.empty()) s.newest_of_owner[ended.owner] = ended.id;
-  if (!ended.children.empty()) s.broadcasts[ended.id] = std::move(ended.children);
+  if (!ended.owner.empty()) owner_of(s, ended.owner).newest = ended.id;
+  Past past;
+  past.id = ended.id;
+  past.body = ended.body;
+  past.seq = ended.seq;
+  past.ended = ended.ended;
+  past.bytes = ended.bytes;
+  past.attempt = ended.attempt;
+  past.status = ended.status;
+  s.history.add(past, std::move(ended.key), std::move(ended.children));
+}
+
+void Core::restore(Purge&& purge) {
+  State& s = *state_;
+  for (const EndedJob& job : purge.jobs) {
+    s.next_seq = std::max(s.next_seq, job.seq + 1);
+    ++s.by_status[static_cast<size_t>(job.status)];
+    if (!job.key.empty()) s.keys.try_emplace(job.key, job.id);  // a later job may have it by now
+  }
+  s.history.restore(std::move(purge));
 }
 
 void Core::restore(const PutDrain& drain) {
-  if (drain.draining) state_->drained.insert(drain.worker);
+  if (drain.draining) state_->drained[drain.worker] = drain.name;
 }
+void Core::restore(const PutClock& clock) { state_->stored_clock = clock; }
 
 Welcome make_welcome(const State& s) {
   Welcome welcome;
@@ -90,8 +118,12 @@ void Core::begin(Now now) {
   ++s.turn;
   s.effects.clear();
   s.outbox.begin_turn();
-  if (s.started_at) return;
+  if (s.started_at) return advance_clock(s);
   s.started_at = now.mono;
+  const bool is_restart = s.config.store.epoch > 1;
+  s.workers_back_at = is_restart ? now.mono + 2 * Micros(s.config.lease) : now.mono;
+  s.next_lease = MonoTime::never();
+  start_clock(s);
   s.next_beat = now.mono + Micros(s.config.heartbeat);
   s.next_recall = now.mono;
   finish_restore(s);
@@ -111,7 +143,7 @@ void on_hello(State& s, SessionId session, const Hello& m) {
     return;
   }
   ClientSession& client = s.clients[session];
-  client.owner = m.user_host;
+  client.owner = &owner_of(s, m.user_host);
   client.last_seen = s.now.mono;
   s.outbox.send(session, Gate::free, make_welcome(s));
 }
@@ -130,6 +162,8 @@ struct FromClient {
   void operator()(Cancel& m) const { on_cancel(s, session, m); }
   void operator()(Query& m) const { on_query(s, session, client, m); }
   void operator()(Control& m) const { on_control(s, session, m); }
+  void operator()(Retry& m) const { on_retry(s, session, std::move(m)); }
+  void operator()(protocol::Purge& m) const { on_purge(s, session, m); }
   void operator()(Heartbeat&) const { s.outbox.send(session, Gate::free, Heartbeat{}); }
   void operator()(Disconnect&) const { s.clients.erase(session); }
   template <class M>
@@ -169,7 +203,39 @@ void Core::receive(SessionId session, Role role, Message&& message) {
 }
 
 void Core::session_lost(SessionId session) { state_->clients.erase(session); }
-void Core::set_refusing(bool refusing) { state_->refusing = refusing; }
+void Core::set_refusing(std::string reason) { state_->refusing = std::move(reason); }
+void Core::input_lost(const Token& token, const Error& error) {
+  State& s = *state_;
+  Job* job = find_job(s, token.job);
+  if (job == nullptr || job->nonce != token.nonce) return;
+  note(s, true, "the input of a job cannot be read",
+       {{"job", job->id.str()}, {"reason", error.message}});
+  end_by_broker(s, *job, JobStatus::failed, JobErrorKind::internal,
+                "its input cannot be read from the store: " + error.message);
+}
+
+void Core::retry(SessionId session, uint64_t request, std::vector<Retried> jobs) {
+  on_retry_read(*state_, session, request, std::move(jobs));
+}
+
+void Core::complete(Answer& answer) const {
+  State& s = *state_;
+  for (JobSummary& summary : answer.jobs) {
+    if (const Job* job = find_job(s, summary.job)) {
+      if (job->status != JobStatus::running || !job->extra) continue;
+      const Life& life = job->extra->life;
+      summary.wedged = life.wedged;
+      if (life.active_at.since_start.count() > 0) {
+        summary.idle = std::chrono::duration_cast<Millis>(s.now.mono - life.active_at);
+      }
+    } else if (const Past* past = s.history.find(summary.job); past != nullptr && past->purged) {
+      summary.status = past->status;
+      summary.attempt = past->attempt;
+      summary.reason = "its result was purged after its retention";
+    }
+  }
+}
+
 void Core::count_malformed() { ++state_->malformed; }
 
 void Core::extend_leases(Micros gap) {
@@ -184,15 +250,19 @@ void Core::extend_leases(Micros gap) {
     return true;
   });
   s.timers.insert(moved.begin(), moved.end());
+  s.workers_back_at = s.workers_back_at + gap;
 }
 
 Effects& Core::finish(bool inbox_empty) {
   State& s = *state_;
   fire_timers(s);
   if (inbox_empty) expire_leases(s);
+  on_waiting(s);
   assign_all(s);
   recall_excess(s);
   send_heartbeats(s);
+  retain(s);
+  put_clock(s);
   return s.effects;
 }
 
@@ -205,19 +275,18 @@ Effects& Core::shut_down(Now now) {
   }
   for (const auto& [id, client] : s.clients)
     s.outbox.send(id, Gate::after_commit, Disconnect{reason});
+  s.effects.records.emplace_back(PutClock{s.grid, s.now.wall});
   return s.effects;
 }
 
 MonoTime Core::next_wake() const {
-  const State& s = *state_;
-  MonoTime next = s.next_beat;
+  State& s = *state_;
+  MonoTime next = std::min({s.next_beat, s.next_lease, next_retention(s)});
   if (!s.timers.empty()) next = std::min(next, s.timers.begin()->at);
-  for (const auto& [id, worker] : s.workers) {
-    if (!worker->online) continue;
-    next = std::min(next, worker->lease_until + Micros(1));
-    // Only then can there be anything to take back.
-    if (worker->jobs.size() > worker->slots)
-      next = std::min(next, s.now.mono + Micros(limits::kTick));
+  if (!s.waiting.empty()) next = std::min(next, s.workers_back_at);
+  // Only then can there be anything to take back.
+  if (s.overfull > 0 && s.counts.queued == 0) {
+    next = std::min(next, s.now.mono + Micros(limits::kTick));
   }
   return next;
 }
@@ -225,6 +294,7 @@ MonoTime Core::next_wake() const {
 Core::Counts Core::counts() const {
   Counts counts = state_->counts;
   counts.workers = state_->worker_of_session.size();
+  counts.kept = state_->history.kept();
   return counts;
 }
 

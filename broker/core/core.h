@@ -31,6 +31,12 @@ struct CoreConfig {
   uint64_t queue_jobs_max = 10'000'000;
   uint64_t queue_bytes_max = 4ull << 30;
   uint64_t in_flight_max = 1'000'000;
+  uint64_t memory_bytes = 256ull << 20;  // of inputs; the others stay in the store
+  Millis retention{7 * 24 * 3'600'000LL};
+  uint64_t retention_bytes = 1ull << 30;
+  uint64_t retention_jobs = 1'000'000;
+  Millis retention_ids{7 * 24 * 3'600'000LL};
+  Millis wedged_after{60'000};
   bool overtake = true;  // false: no assignment leaves before its commit
 };
 
@@ -44,15 +50,29 @@ class Core {
   // Recovery, before the first turn; jobs in order of acceptance.
   void restore(StoredJob&& job);
   void restore(EndedJob&& job);
+  void restore(Purge&& purge);
   void restore(const PutDrain& drain);
+  void restore(const PutClock& clock);
 
   void begin(Now now);
   // A message that the session's role may send (see protocol::may_send).
   void receive(SessionId session, protocol::Role role, protocol::Message&& message);
   // The connection is known to be gone. Workers keep their lease: they may come back.
   void session_lost(SessionId session);
-  // The store cannot write now, or can again: submits are refused meanwhile.
-  void set_refusing(bool refusing);
+  // The store cannot write now, for this reason, or can again (empty): submits are refused
+  // meanwhile.
+  void set_refusing(std::string reason);
+  // The input of an assignment cannot be read from the store: the job fails.
+  void input_lost(const Token& token, const Error& error);
+  // What the store has of the jobs of a RETRY; nothing: it has forgotten the job. Only from the
+  // turn's begin() to its finish(), as the others.
+  struct Retried {
+    protocol::Retry::Item item;
+    Result<std::optional<StoredJob>> job;
+  };
+  void retry(SessionId session, uint64_t request, std::vector<Retried> jobs);
+  // Adds to an answer from the store what only the core knows: signs of life, purged jobs.
+  void complete(protocol::Answer& answer) const;
   // The loop itself stood still that long: nobody's lease may suffer from it.
   void extend_leases(Micros gap);
   // A peer sent bytes that are no message; counted for `status`.
@@ -69,6 +89,8 @@ class Core {
   struct Counts {
     uint64_t unfinished = 0, queued = 0, queued_bytes = 0, workers = 0;
     uint64_t accepted = 0, ended = 0, stale = 0, duplicate = 0, requeued = 0;
+    uint64_t input_bytes = 0;  // in memory
+    uint64_t kept = 0;         // ended jobs with their results
   };
   [[nodiscard]] Counts counts() const;
 

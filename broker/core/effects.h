@@ -24,6 +24,12 @@ struct Send {
   protocol::Message message;
 };
 
+// An assignment whose input is not in memory.
+struct AssignmentToFill {
+  SpecRef spec;
+  protocol::Assignment entry;
+};
+
 // Something that only the store knows. It is read after the commits of this turn and of all
 // earlier ones, and the answer goes to the session.
 struct StoreRead {
@@ -31,23 +37,38 @@ struct StoreRead {
     results,    // a Results message for the jobs that ended
     summaries,  // an Answer with a summary of each job, in order
     list,       // an Answer with the jobs that fit the filter
+    inputs,     // a Request: `assignments` with their inputs
+    retries,    // nothing yet: Core::retry() with the jobs of `retries`
+    backup,     // an Answer once there is a copy of the store in `path`
   };
   SessionId to = SessionId::none;
   uint64_t request = 0;
   What what = What::results;
   std::vector<JobId> jobs;
   JobFilter filter;
+  std::vector<AssignmentToFill> assignments;
+  std::vector<protocol::Retry::Item> retries;
+  std::string path;
+};
+
+// Something that people should be told of: a line of the log.
+struct Note {
+  bool is_warning = false;
+  std::string text;
+  std::vector<std::pair<std::string_view, std::string>> fields;  // names are literals
 };
 
 struct Effects {
   std::vector<Record> records;
   std::vector<Send> sends;
   std::vector<StoreRead> reads;
+  std::vector<Note> notes;
   [[nodiscard]] bool empty() const { return records.empty() && sends.empty() && reads.empty(); }
   void clear() {
     records.clear();
     sends.clear();
     reads.clear();
+    notes.clear();
   }
 };
 

@@ -68,7 +68,7 @@ void drop_timers(State& s, const Job& job) {
   // others are left to fire and find nothing.
   if (job.spec().deadline.count() == 0) return;
   s.timers.erase(
-      {mono_of(s, job.submitted + Micros(job.spec().deadline)), TimerKind::deadline, job.id});
+      {mono_of(s, job.accepted + Micros(job.spec().deadline)), TimerKind::deadline, job.id});
 }
 
 }  // namespace
@@ -113,6 +113,7 @@ void put_state(State& s, const Job& job) {
   record.cancel_requested = job.cancel_requested;
   record.not_before = job.not_before;
   record.assigned = job.assigned;
+  if (job.extra) record.lost = job.extra->lost;
   s.effects.records.emplace_back(std::move(record));
 }
 
@@ -127,14 +128,17 @@ void notify_status(State& s, Job& job) {
   }
 }
 
-MonoTime mono_of(const State& s, WallTime wall) { return s.now.mono + (wall - s.now.wall); }
+MonoTime mono_of(const State& s, GridTime time) { return s.now.mono + (time - s.grid); }
 
 void set_timer(State& s, MonoTime at, TimerKind kind, const JobId& job) {
   s.timers.insert({at, kind, job});
 }
 
 void detach_from_worker(State& s, Job& job) {
-  if (job.extra) job.extra->log = {};  // of this attempt only
+  if (job.extra) {  // of this attempt only
+    job.extra->log = {};
+    job.extra->life = {};
+  }
   job.nonce = {};
   job.started = false;
   job.recalled = false;
@@ -143,8 +147,7 @@ void detach_from_worker(State& s, Job& job) {
     return;
   }
   Worker& worker = *job.worker;
-  worker.jobs.remove(&job);
-  job.worker = nullptr;
+  remove_in_hand(s, job);
   update_place(worker);
 }
 
@@ -159,6 +162,7 @@ void requeue(State& s, Job& job) {
                          "its deadline passed");
   }
   ++s.counts.requeued;
+  refresh_entry(s, job);
   set_status(s, job, JobStatus::queued);
   enqueue(s, job);
   put_state(s, job);
@@ -171,12 +175,40 @@ void requeue(State& s, Job& job) {
 void requeue_later(State& s, Job& job, Millis pause) {
   detach_from_worker(s, job);
   ++s.counts.requeued;
-  job.not_before = s.now.wall + Micros(pause);
+  job.not_before = s.grid + Micros(pause);
   set_status(s, job, JobStatus::waiting);
   set_timer(s, s.now.mono + Micros(pause), TimerKind::start, job.id);
   put_state(s, job);
   notify_status(s, job);
 }
+
+namespace {
+
+void remember(State& s, Job& job, const PutEnd& end) {
+  Past past;
+  past.id = job.id;
+  past.body = job.body;
+  past.seq = job.seq;
+  past.ended = end.ended;
+  past.bytes = stored_bytes(job.input_size, end.output.data.size());
+  past.attempt = job.attempt;
+  past.status = end.outcome.status;
+  past.by_broker = job.ended_by_broker;
+  if (job.extra) {
+    s.history.add(past, std::move(job.extra->key), std::move(job.extra->children));
+  } else {
+    s.history.add(past, {}, {});
+  }
+}
+
+// "ann (no heartbeat for 3000 ms); bob (the worker was restarted); …"
+std::string in_one_line(const std::vector<std::string>& reasons) {
+  std::string text;
+  for (const std::string& reason : reasons) text += (text.empty() ? "" : "; ") + reason;
+  return text;
+}
+
+}  // namespace
 
 void end_job(State& s, Job& job, Outcome outcome, Payload output) {
   if (job.status == JobStatus::queued) dequeue(s, job);
@@ -188,6 +220,7 @@ void end_job(State& s, Job& job, Outcome outcome, Payload output) {
   end.output = std::move(output);
   end.finished = s.now.wall;
   end.started = job.attempt == 0 ? WallTime{} : s.now.wall - outcome.run;
+  end.ended = s.grid;
   end.outcome = std::move(outcome);
   detach_from_worker(s, job);
   count_end(worker, end.outcome);
@@ -195,15 +228,11 @@ void end_job(State& s, Job& job, Outcome outcome, Payload output) {
   notify_status(s, job);
   send_result(s, job, end);
   drop_timers(s, job);
-  if (const auto it = s.clients.find(job.submitter); it != s.clients.end()) {
-    if (it->second.in_flight > 0) --it->second.in_flight;
-  }
-  s.ended[job.id] = {job.body, end.outcome.status, job.attempt, job.ended_by_broker};
+  if (job.owner != nullptr && job.owner->in_flight > 0) --job.owner->in_flight;
   const JobStatus status = end.outcome.status;
   const JobId parent = job.extra ? job.extra->parent : JobId{};
-  if (job.extra && !job.extra->children.empty()) {
-    s.broadcasts[job.id] = std::move(job.extra->children);
-  }
+  remember(s, job, end);
+  s.counts.input_bytes -= job.input.data.size();
   s.effects.records.emplace_back(std::move(end));
   ++s.counts.ended;
   --s.counts.unfinished;
@@ -236,12 +265,16 @@ void end_by_broker(State& s, Job& job, JobStatus status, JobErrorKind kind, std:
 }
 
 void on_attempt_lost(State& s, Job& job, bool counts, const std::string& reason) {
-  const std::string where = job.last_worker ? job.last_worker->name : "its worker";
-  if (counts) ++job.losses;
+  if (counts) {
+    ++job.losses;
+    const std::string where = job.last_worker ? job.last_worker->name : "its worker";
+    job.more().lost.push_back(where + " (" + reason + ")");
+  }
   if (job.losses >= limits::kLossesMax && !job.cancel_requested) {
+    note(s, true, "a job is set aside", {{"job", job.id.str()}, {"last", job.extra->lost.back()}});
     return end_by_broker(s, job, JobStatus::dead_letter, JobErrorKind::worker_lost,
-                         "lost its worker " + std::to_string(job.losses) + " times, last on " +
-                             where + ": " + reason);
+                         "lost its worker " + std::to_string(job.losses) +
+                             " times: " + in_one_line(job.extra->lost));
   }
   requeue(s, job);
 }
@@ -272,6 +305,11 @@ void add_event_watcher(State& s, Job& job, SessionId session) {
     s.outbox.event(session, job.id, job.attempt, gap);
   }
   for (const JobEvent& event : log.events) s.outbox.event(session, job.id, job.attempt, event);
+}
+
+void note(State& s, bool is_warning, std::string text,
+          std::vector<std::pair<std::string_view, std::string>> fields) {
+  s.effects.notes.push_back({is_warning, std::move(text), std::move(fields)});
 }
 
 void add_watcher(Job& job, SessionId session) {

@@ -92,17 +92,30 @@ Worker* find_named(State& s, const Demand::Key& key) {
   return best;
 }
 
+// The store's thread adds the input on the way.
+void fill_and_send(State& s, SessionId to, AssignmentToFill assignment) {
+  auto& reads = s.effects.reads;
+  const auto open = std::find_if(reads.rbegin(), reads.rend(), [&](const StoreRead& read) {
+    return read.what == StoreRead::What::inputs && read.to == to;
+  });
+  if (open != reads.rend()) return open->assignments.push_back(std::move(assignment));
+  StoreRead read;
+  read.to = to;
+  read.what = StoreRead::What::inputs;
+  read.assignments.push_back(std::move(assignment));
+  reads.push_back(std::move(read));
+}
+
 void assign(State& s, Job& job, Worker& worker) {
   dequeue(s, job);
   ++job.attempt;
   s.entropy.fill(job.nonce.bytes);
-  job.worker = &worker;
   job.last_worker = worker.facts;
   job.started = false;
   job.recalled = false;
   job.assigned = s.now.wall;
   set_status(s, job, JobStatus::running);
-  worker.jobs.push_back(&job);
+  add_in_hand(s, worker, job);
   worker.last_used = ++s.assignments;
   update_place(worker);
   put_state(s, job);
@@ -113,8 +126,14 @@ void assign(State& s, Job& job, Worker& worker) {
   entry.input = job.input;
   entry.index = job.index;
   if (job.extra) entry.trace = job.extra->trace;
-  s.outbox.assign(worker.session, overtakes ? Gate::overtake : Gate::after_commit, job.entry->spec,
-                  std::move(entry));
+  if (job.input_stored) {
+    fill_and_send(s, worker.session, {job.entry->spec, std::move(entry)});
+  } else {
+    s.outbox.assign(worker.session, overtakes ? Gate::overtake : Gate::after_commit,
+                    job.entry->spec, std::move(entry));
+    // A large input goes with its only copy; should it be needed again, the store has it.
+    if (job.input_size > limits::kInlinePayloadBytesMax) leave_input(s, job);
+  }
   notify_status(s, job);
 }
 
@@ -123,6 +142,7 @@ void assign_from(State& s, Demand& demand, uint8_t priority) {
   while (Job* job = head_of(demand, priority)) {
     Worker* worker = find_candidate(s, demand);
     if (worker == nullptr) return;
+    if (demand.emptying == worker) stop_emptying(demand);
     end_turn_of_run(demand, priority);
     assign(s, *job, *worker);
   }
@@ -158,6 +178,7 @@ void join_group(State& s, Worker& worker) {
 
 void leave_group(State& s, Worker& worker) {
   if (worker.group == nullptr) return;
+  if (worker.reserved != nullptr) stop_emptying(*worker.reserved);
   if (worker.place) worker.group->candidates.erase(*worker.place);
   worker.place.reset();
   if (--worker.group->workers == 0) {
@@ -187,7 +208,38 @@ void update_place(Worker& worker) {
   worker.place = place;
 }
 
-Worker* find_candidate(State& s, Demand& demand) {
+void stop_emptying(Demand& demand) {
+  if (demand.emptying == nullptr) return;
+  demand.emptying->reserved = nullptr;
+  update_place(*demand.emptying);
+  demand.emptying = nullptr;
+}
+
+void add_in_hand(State& s, Worker& worker, Job& job) {
+  job.worker = &worker;
+  worker.jobs.push_back(&job);
+  if (job.entry->alone) ++worker.alone;
+  count_overfull(s, worker);
+}
+
+void remove_in_hand(State& s, Job& job) {
+  Worker& worker = *job.worker;
+  if (job.entry->alone) --worker.alone;
+  worker.jobs.remove(&job);
+  job.worker = nullptr;
+  count_overfull(s, worker);
+}
+
+void count_overfull(State& s, Worker& worker) {
+  const bool is_overfull = worker.jobs.size() > worker.slots;
+  if (is_overfull == worker.overfull) return;
+  worker.overfull = is_overfull;
+  is_overfull ? ++s.overfull : --s.overfull;
+}
+
+namespace {
+
+Worker* find_free(State& s, Demand& demand) {
   if (is_directed(demand.key)) return find_named(s, demand.key);
   refresh_groups(s, demand);
   const Group::Order* best = nullptr;
@@ -197,6 +249,30 @@ Worker* find_candidate(State& s, Demand& demand) {
     if (best == nullptr || first < *best) best = &first;
   }
   return best ? best->worker : nullptr;
+}
+
+// For a job that must be alone: a worker with empty hands. If there is none, one gets no further
+// jobs until its hands are, so that a busy grid cannot starve such a job.
+Worker* find_empty(State& s, Demand& demand) {
+  if (Worker* chosen = demand.emptying; chosen != nullptr) {
+    if (can_run(*chosen, demand.key)) return chosen->jobs.empty() ? chosen : nullptr;
+    stop_emptying(demand);
+  }
+  Worker* const best = find_free(s, demand);
+  if (best == nullptr || best->jobs.empty()) return best;
+  demand.emptying = best;
+  best->reserved = &demand;
+  update_place(*best);
+  for (Job* job = best->jobs.front(); job != nullptr; job = JobsInHand::next(job)) {
+    if (!job->started) s.outbox.recall(best->session, {job->id, job->attempt, job->nonce});
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Worker* find_candidate(State& s, Demand& demand) {
+  return demand.key.alone ? find_empty(s, demand) : find_free(s, demand);
 }
 
 std::vector<Worker*> offering(State& s, const Demand& demand) {
@@ -235,6 +311,7 @@ void recall_excess(State& s) {
   if (s.now.mono < s.next_recall || s.counts.queued > 0) return;
   s.next_recall = s.now.mono + Micros(limits::kTick);
   size_t idle = 0;
+  if (s.overfull == 0) return;
   for (const auto& [id, worker] : s.workers) {
     if (worker->takes_work() && worker->jobs.empty()) idle += worker->slots;
   }
@@ -245,7 +322,7 @@ void recall_excess(State& s) {
     for (Job* job = worker->jobs.back(); job != nullptr && excess > 0 && idle > 0; --excess) {
       const bool waited = s.now.wall - job->assigned > Micros(limits::kRecallAfter);
       if (waited && !job->recalled && !job->started) {
-        Worker* other = find_candidate(s, *job->entry->demand);
+        Worker* other = find_free(s, *job->entry->demand);
         if (other != nullptr && other != worker.get() && other->jobs.empty()) {
           job->recalled = true;
           --idle;

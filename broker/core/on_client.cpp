@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "broker/core/state.h"
+#include "protocol/base/units.h"
 #include "protocol/json.h"
 
 namespace zgrid::broker {
@@ -31,14 +32,15 @@ constexpr size_t kSuffixMin = 4;
 // Full, "last", or a unique tail of at least four characters.
 Result<JobId> resolve(const State& s, const ClientSession& client, const std::string& selector) {
   if (selector == "last") {
-    const auto it = s.newest_of_owner.find(client.owner);
-    if (it == s.newest_of_owner.end()) {
-      return fail(Errc::not_found, "'last': " + client.owner + " has not submitted any job");
+    const Owner& owner = *client.owner;
+    const bool is_known = s.jobs.contains(owner.newest) || s.history.find(owner.newest) != nullptr;
+    if (!is_known) {
+      return fail(Errc::not_found, "'last': " + owner.name + " has not submitted any job");
     }
-    return it->second;
+    return owner.newest;
   }
   if (const auto id = JobId::parse(selector)) {
-    if (s.jobs.contains(*id) || s.ended.contains(*id)) return *id;
+    if (s.jobs.contains(*id) || s.history.find(*id) != nullptr) return *id;
     return fail(Errc::not_found, "no job " + selector, "see `zgrid jobs`");
   }
   const std::string tail = lower(selector);
@@ -57,29 +59,11 @@ Result<JobId> resolve(const State& s, const ClientSession& client, const std::st
   for (const auto& [id, job] : s.jobs) {
     if (!consider(id)) return fail(Errc::ambiguous, "several jobs end in '" + selector + "'");
   }
-  for (const auto& [id, ended] : s.ended) {
-    if (!consider(id)) return fail(Errc::ambiguous, "several jobs end in '" + selector + "'");
-  }
+  bool is_ambiguous = false;
+  s.history.for_each([&](const Past& past) { is_ambiguous |= !consider(past.id); });
+  if (is_ambiguous) return fail(Errc::ambiguous, "several jobs end in '" + selector + "'");
   if (!found) return fail(Errc::not_found, "no job ends in '" + selector + "'", "see `zgrid jobs`");
   return *found;
-}
-
-WorkerView view_of(const State& s, const Worker& worker) {
-  WorkerView view;
-  view.facts = *worker.facts;
-  view.online = worker.online;
-  view.draining = worker.drained || worker.draining;
-  view.slots = worker.slots;
-  view.in_hand = static_cast<uint32_t>(worker.jobs.size());
-  if (worker.online) view.free = worker.slots - std::min(worker.slots, view.in_hand);
-  view.load_permille = worker.load_permille;
-  view.tags = worker.tags;
-  view.services = worker.services;
-  view.done = worker.done;
-  view.failed = worker.failed;
-  view.usage = worker.usage;
-  view.last_seen = std::chrono::duration_cast<Millis>(s.now.mono - worker.last_seen);
-  return view;
 }
 
 StatusView status_of(const State& s) {
@@ -89,7 +73,12 @@ StatusView status_of(const State& s) {
   view.store = s.config.store.id;
   view.epoch = s.config.store.epoch;
   view.durable = s.config.store.durable;
-  view.admitting = !s.refusing;
+  view.admitting = s.refusing.empty();
+  view.refusing_reason = s.refusing;
+  view.queued_bytes = s.counts.queued_bytes;
+  view.retained_jobs = s.history.kept();
+  view.retained_bytes = s.history.kept_bytes();
+  view.remembered = s.history.size() - s.history.kept();
   view.uptime = std::chrono::duration_cast<Millis>(s.now.mono - *s.started_at);
   view.jobs.assign(s.by_status.begin(), s.by_status.end());
   for (const auto& [id, worker] : s.workers) {
@@ -122,7 +111,13 @@ std::string exclusion(const Worker& worker, const Demand::Key& key) {
 std::string reason_of(State& s, const Job& job) {
   if (job.status == JobStatus::waiting) return "waits for its start time";
   if (job.status == JobStatus::running) {
-    return job.last_worker ? "runs on " + job.last_worker->name : "runs";
+    std::string text = job.last_worker ? "runs on " + job.last_worker->name : "runs";
+    if (job.extra && job.extra->life.wedged) {
+      text += ", but shows no sign of life (no CPU time, no output) for " +
+              format_duration(
+                  std::chrono::duration_cast<Seconds>(s.now.mono - job.extra->life.active_at));
+    }
+    return text;
   }
   const Demand::Key& key = job.entry->demand->key;
   size_t online = 0;
@@ -148,7 +143,7 @@ Json explain(State& s, const JobId& id) {
   out.set("job", id.str());
   const Job* job = find_job(s, id);
   if (job == nullptr) {
-    out.set("status", status_name(s.ended.at(id).status)).set("reason", "has ended");
+    out.set("status", status_name(s.history.find(id)->status)).set("reason", "has ended");
     return out;
   }
   out.set("status", status_name(job->status)).set("reason", reason_of(s, *job));
@@ -206,10 +201,31 @@ void answer_workers(State& s, SessionId session, Answer answer) {
 
 }  // namespace
 
+WorkerView view_of(const State& s, const Worker& worker) {
+  WorkerView view;
+  view.facts = *worker.facts;
+  view.online = worker.online;
+  view.draining = worker.drained || worker.draining;
+  view.slots = worker.slots;
+  view.in_hand = static_cast<uint32_t>(worker.jobs.size());
+  if (worker.online) view.free = worker.slots - std::min(worker.slots, view.in_hand);
+  view.load_permille = worker.load_permille;
+  view.tags = worker.tags;
+  view.services = worker.services;
+  view.done = worker.done;
+  view.failed = worker.failed;
+  view.usage = worker.usage;
+  view.last_seen = std::chrono::duration_cast<Millis>(s.now.mono - worker.last_seen);
+  for (const Job* job = worker.jobs.front(); job != nullptr; job = JobsInHand::next(job)) {
+    if (job->extra && job->extra->life.wedged) ++view.wedged;
+  }
+  return view;
+}
+
 void on_watch(State& s, SessionId session, Watch&& m) {
   WatchAck ack;
   ack.request = m.request;
-  StoreRead read{session, 0, StoreRead::What::results, {}, {}};
+  std::vector<JobId> ended;
   for (const JobId& id : m.jobs) {
     WatchAck::Item item;
     item.job = id;
@@ -222,15 +238,15 @@ void on_watch(State& s, SessionId session, Watch&& m) {
         if (m.results) add_watcher(*job, session);
         if (m.events) add_event_watcher(s, *job, session);
       }
-    } else if (const auto it = s.ended.find(id); it != s.ended.end()) {
+    } else if (const Past* past = s.history.find(id)) {
       item.known = true;
-      item.status = it->second.status;
-      if (m.results && !m.stop) read.jobs.push_back(id);
+      item.status = past->status;
+      if (m.results && !m.stop) ended.push_back(id);
     }
     ack.items.push_back(item);
   }
   s.outbox.send(session, Gate::after_commit, std::move(ack));
-  if (!read.jobs.empty()) s.effects.reads.push_back(std::move(read));
+  send_past_results(s, session, ended);
 }
 
 void cancel_job(State& s, Job& job) {
@@ -263,9 +279,9 @@ void on_cancel(State& s, SessionId session, const Cancel& m) {
     if (const Job* job = find_job(s, id)) {
       item.known = true;
       item.status = job->status;
-    } else if (const auto it = s.ended.find(id); it != s.ended.end()) {
+    } else if (const Past* past = s.history.find(id)) {
       item.known = true;
-      item.status = it->second.status;
+      item.status = past->status;
     }
     ack.items.push_back(item);
   }
@@ -277,12 +293,19 @@ void on_query(State& s, SessionId session, const ClientSession& client, const Qu
   answer.request = m.request;
   switch (m.what) {
     case Query::What::jobs: {
-      StoreRead read{session, m.request, StoreRead::What::list, {}, {m.limit, m.states, m.run}};
+      StoreRead read;
+      read.to = session;
+      read.request = m.request;
+      read.what = StoreRead::What::list;
+      read.filter = {m.limit, m.states, m.run};
       s.effects.reads.push_back(std::move(read));
       return;
     }
     case Query::What::resolve: {
-      StoreRead read{session, m.request, StoreRead::What::summaries, {}, {}};
+      StoreRead read;
+      read.to = session;
+      read.request = m.request;
+      read.what = StoreRead::What::summaries;
       for (const std::string& selector : m.selectors) {
         const auto id = resolve(s, client, selector);
         if (!id) {
@@ -301,35 +324,6 @@ void on_query(State& s, SessionId session, const ClientSession& client, const Qu
     case Query::What::runs:
       answer.error = Error{Errc::unsupported, "this broker does not list runs", {}, {}, 0};
       break;
-  }
-  s.outbox.send(session, Gate::after_commit, std::move(answer));
-}
-
-void on_control(State& s, SessionId session, const Control& m) {
-  Answer answer;
-  answer.request = m.request;
-  Worker* found = nullptr;
-  for (const auto& [id, worker] : s.workers) {
-    const bool is_it = worker->facts->name == m.worker || id.str() == m.worker;
-    // Of several with the name (an old one that is gone, say) the one that is online is meant.
-    if (is_it && (found == nullptr || worker->online)) found = worker.get();
-  }
-  if (found == nullptr) {
-    answer.error = Error{Errc::not_found, "no worker '" + m.worker + "'",
-                         "see `zgrid workers` for their names", Effect::none, 0};
-  } else {
-    const WorkerId id = found->facts->id;
-    found->drained = m.op == Control::Op::drain;
-    found->drained ? static_cast<void>(s.drained.insert(id))
-                   : static_cast<void>(s.drained.erase(id));
-    s.effects.records.emplace_back(PutDrain{id, found->drained});
-    update_place(*found);
-    if (found->drained && found->online) {
-      for (Job* job = found->jobs.front(); job != nullptr; job = JobsInHand::next(job)) {
-        if (!job->started) s.outbox.recall(found->session, {job->id, job->attempt, job->nonce});
-      }
-    }
-    answer.workers.push_back(view_of(s, *found));
   }
   s.outbox.send(session, Gate::after_commit, std::move(answer));
 }

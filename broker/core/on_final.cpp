@@ -20,9 +20,9 @@ Job* current(State& s, const Worker& worker, const Token& token) {
 
 FinalAck::Verdict verdict_on(State& s, const Token& token) {
   if (s.jobs.contains(token.job)) return FinalAck::Verdict::stale;
-  const auto it = s.ended.find(token.job);
-  if (it == s.ended.end()) return FinalAck::Verdict::unknown;
-  const bool was_accepted = it->second.attempt == token.attempt && !it->second.by_broker;
+  const Past* past = s.history.find(token.job);
+  if (past == nullptr) return FinalAck::Verdict::unknown;
+  const bool was_accepted = past->attempt == token.attempt && !past->by_broker;
   return was_accepted ? FinalAck::Verdict::duplicate : FinalAck::Verdict::stale;
 }
 

@@ -13,9 +13,8 @@ using namespace protocol;
 
 namespace {
 
-// How long a refused client should wait before it tries again.
-constexpr uint32_t kRetryQueueFullMs = 500;
-constexpr uint32_t kRetryStoreMs = 1000;
+// Submits that may wait for the workers after a restart.
+constexpr size_t kWaitingMax = 1000;
 
 Error make_error(Errc code, std::string message, std::string hint = {}, uint32_t retry_ms = 0) {
   return Error{code, std::move(message), std::move(hint), Effect::none, retry_ms};
@@ -47,7 +46,8 @@ struct Submission {
   ClientSession& client;
   const Submit& message;
   SubmitAck ack;
-  size_t children = 0;  // of its broadcasts
+  size_t children = 0;       // of its broadcasts
+  std::vector<JobId> ended;  // whose results it gets after the acknowledgement
 };
 
 void refuse(Submission& sub, uint32_t index, Error error) {
@@ -75,22 +75,17 @@ void answer_duplicate(Submission& sub, uint32_t index, const JobId& id) {
     if (job->extra && !job->extra->children.empty())
       results_of = item.children = job->extra->children;
   } else {
-    item.status = s.ended.at(id).status;
-    if (const auto it = s.broadcasts.find(id); it != s.broadcasts.end()) {
-      results_of = item.children = it->second;
-    }
+    item.status = s.history.find(id)->status;
+    if (const auto* children = s.history.children(id)) results_of = item.children = *children;
   }
   if (sub.message.watch) {
-    StoreRead read{sub.session, 0, StoreRead::What::results, {}, {}};
     for (const JobId& wanted : results_of) {
-      Job* job = find_job(s, wanted);
-      if (job != nullptr) {
+      if (Job* job = find_job(s, wanted)) {
         watch(sub, *job);
       } else {
-        read.jobs.push_back(wanted);
+        sub.ended.push_back(wanted);
       }
     }
-    if (!read.jobs.empty()) s.effects.reads.push_back(std::move(read));
   }
   sub.ack.items.push_back(std::move(item));
 }
@@ -98,8 +93,8 @@ void answer_duplicate(Submission& sub, uint32_t index, const JobId& id) {
 // The body of a job that is known, whether it ended or not.
 const Hash128* body_of(State& s, const JobId& id) {
   if (const Job* job = find_job(s, id)) return &job->body;
-  const auto it = s.ended.find(id);
-  return it == s.ended.end() ? nullptr : &it->second.body;
+  const Past* past = s.history.find(id);
+  return past == nullptr ? nullptr : &past->body;
 }
 
 // True if the entry stands for a job that exists, and was answered.
@@ -128,120 +123,28 @@ bool is_known(Submission& sub, uint32_t index, const JobEntry& entry, const Hash
                       "use another key, or submit exactly the same job"));
     return true;
   }
-  const auto ended = s.ended.find(it->second);
-  if (sub.message.rerun_failed && ended != s.ended.end() &&
-      ended->second.status != JobStatus::succeeded) {
+  const Past* past = s.history.find(it->second);
+  if (sub.message.rerun_failed && past != nullptr && past->status != JobStatus::succeeded) {
     return false;  // a new job takes the key over
   }
   answer_duplicate(sub, index, it->second);
   return true;
 }
 
-std::optional<Error> check_admission(const Submission& sub, const JobEntry& entry, size_t jobs) {
-  const State& s = sub.s;
-  if (s.refusing) {
-    return make_error(Errc::store_unavailable, "the broker's store cannot write now",
-                      "submit again later; what was accepted is safe", kRetryStoreMs);
-  }
-  if (s.counts.unfinished + jobs > s.config.queue_jobs_max) {
-    return make_error(
-        Errc::queue_full,
-        "the broker holds " + std::to_string(s.counts.unfinished) + " unfinished jobs, its limit",
-        "submit again later, or raise broker.queue_jobs_max", kRetryQueueFullMs);
-  }
-  if (s.counts.queued_bytes + entry.input.data.size() * jobs > s.config.queue_bytes_max) {
-    return make_error(Errc::queue_full, "the inputs of queued jobs are at the broker's limit",
-                      "submit again later, or raise broker.queue_bytes_max", kRetryQueueFullMs);
-  }
-  if (sub.client.in_flight + jobs > s.config.in_flight_max) {
-    return make_error(Errc::queue_full, "this connection has too many unfinished jobs",
-                      "wait for some, or raise broker.in_flight_max", kRetryQueueFullMs);
-  }
-  return std::nullopt;
-}
-
-struct NewJob {
-  const JobEntry& entry;
-  JobId id;
-  SpecEntry* spec;
-  Hash128 body;
-  JobId parent;
-  std::vector<JobId> children;
-};
-
-Job& accept(Submission& sub, NewJob fresh) {
-  State& s = sub.s;
-  auto owned = std::make_unique<Job>();
-  Job& job = *owned;
-  const JobEntry& entry = fresh.entry;
-  job.id = fresh.id;
-  job.seq = s.next_seq++;
-  job.entry = fresh.spec;
-  acquire(job.entry);
-  // A small input must not keep the whole frame it came in.
-  job.input = {entry.input.tag, entry.input.data.size() <= limits::kInlinePayloadBytesMax
-                                    ? entry.input.data.detach()
-                                    : entry.input.data};
-  job.index = entry.index;
-  job.body = fresh.body;
-  job.submitted = s.now.wall;
-  job.accepted_turn = s.turn;
-  job.submitter = sub.session;
-  ++sub.client.in_flight;
-  const bool is_child = !fresh.parent.is_nil();
-  const bool is_group = !fresh.children.empty();
-  if (!entry.trace.empty()) job.more().trace = entry.trace;
-  if (!entry.retry_of.is_nil()) job.more().retry_of = entry.retry_of;
-  if (is_child) job.more().parent = fresh.parent;
-  if (!is_child && !entry.key.empty()) {
-    job.more().key = entry.key;
-    s.keys[entry.key] = job.id;
-  }
-  if (is_group) {
-    job.more().children_left = fresh.children.size();
-    job.more().children = fresh.children;
-  } else {
-    if (sub.message.watch) watch(sub, job);
-  }
-
-  PutJob record;
-  record.id = job.id;
-  record.seq = job.seq;
-  record.spec = job.entry->spec;
-  record.input = job.input;
-  record.index = job.index;
-  if (!is_child) record.key = entry.key;
-  record.trace = entry.trace;
-  if (!is_child) record.owner = sub.client.owner;  // `last` means what was submitted
-  record.retry_of = entry.retry_of;
-  record.parent = fresh.parent;
-  record.pinned = job.entry->pinned;
-  record.children = std::move(fresh.children);
-  record.body = job.body;
-  record.submitted = job.submitted;
-  s.effects.records.emplace_back(std::move(record));
-
-  ++s.counts.accepted;
-  ++s.counts.unfinished;
-  ++s.by_status[static_cast<size_t>(job.status)];
-  s.jobs.emplace(job.id, std::move(owned));
-  return job;
-}
-
-// Queued, or waiting for its time.
-void start_life(State& s, Job& job) {
-  const JobSpec& spec = job.spec();
-  if (spec.deadline.count() > 0) {
-    set_timer(s, mono_of(s, job.submitted + Micros(spec.deadline)), TimerKind::deadline, job.id);
-  }
-  if (spec.delay.count() > 0) {
-    job.not_before = job.submitted + Micros(spec.delay);
-    set_status(s, job, JobStatus::waiting);
-    set_timer(s, mono_of(s, job.not_before), TimerKind::start, job.id);
-    put_state(s, job);
-  } else {
-    enqueue(s, job);
-  }
+// The fields that come from the client's entry.
+NewJob fresh_job(const Submission& sub, const JobEntry& entry, SpecEntry* spec,
+                 const Hash128& body) {
+  NewJob fresh;
+  fresh.id = entry.id;
+  fresh.owner = sub.client.owner;
+  fresh.spec = spec;
+  fresh.input = entry.input;
+  fresh.index = entry.index;
+  fresh.key = entry.key;
+  fresh.trace = entry.trace;
+  fresh.retry_of = entry.retry_of;
+  fresh.body = body;
+  return fresh;
 }
 
 // One child for each living worker that can run it, frozen now.
@@ -262,7 +165,8 @@ void accept_broadcast(Submission& sub, uint32_t index, const JobEntry& entry, Sp
                              "no worker that is online offers '" + spec->spec->job.service + "'",
                              "see `zgrid workers` for what they offer"));
   }
-  if (auto error = check_admission(sub, entry, targets.size() + 1)) {
+  if (auto error =
+          check_admission(s, *sub.client.owner, entry.input.data.size(), targets.size() + 1)) {
     return refuse(sub, index, std::move(*error));
   }
   SubmitAck::Item item;
@@ -272,13 +176,19 @@ void accept_broadcast(Submission& sub, uint32_t index, const JobEntry& entry, Sp
     item.children.push_back(child_id(entry.id, worker->facts->id));
   JobSpec group = spec->spec->job;
   group.kind = JobKind::broadcast;  // lists leave it out: its children stand for it
-  Job& parent = accept(
-      sub, {entry, entry.id, intern(s, make_spec(std::move(group)), {}), body, {}, item.children});
+  NewJob whole = fresh_job(sub, entry, intern(s, make_spec(std::move(group)), {}), body);
+  whole.children = item.children;
+  Job& parent = accept(s, std::move(whole));
   set_status(s, parent, JobStatus::running);
   put_state(s, parent);
   for (size_t i = 0; i < targets.size(); ++i) {
-    SpecEntry* pinned = intern(s, spec->spec, targets[i]->facts->id);
-    start_life(s, accept(sub, {entry, item.children[i], pinned, body, entry.id, {}}));
+    NewJob child = fresh_job(sub, entry, intern(s, spec->spec, targets[i]->facts->id), body);
+    child.id = item.children[i];
+    child.parent = entry.id;
+    child.key.clear();
+    Job& accepted = accept(s, std::move(child));
+    if (sub.message.watch) watch(sub, accepted);
+    start_life(s, accepted);
   }
   item.status = parent.status;
   sub.ack.items.push_back(std::move(item));
@@ -293,7 +203,9 @@ void take(Submission& sub, uint32_t index, const JobEntry& entry, SpecEntry* spe
   if (is_known(sub, index, entry, body)) return;
   const JobSpec& job = spec->spec->job;
   if (job.target.mode == Target::Mode::all) return accept_broadcast(sub, index, entry, spec, body);
-  if (auto error = check_admission(sub, entry, 1)) return refuse(sub, index, std::move(*error));
+  if (auto error = check_admission(s, *sub.client.owner, entry.input.data.size(), 1)) {
+    return refuse(sub, index, std::move(*error));
+  }
   if (job.no_queue && !anyone_offers(s, *spec->demand)) {
     return refuse(sub, index,
                   make_error(Errc::no_candidate,
@@ -301,14 +213,22 @@ void take(Submission& sub, uint32_t index, const JobEntry& entry, SpecEntry* spe
                                  format_target(job.target),
                              "see `zgrid workers` for what they offer"));
   }
-  Job& accepted = accept(sub, {entry, entry.id, spec, body, {}, {}});
+  Job& accepted = accept(s, fresh_job(sub, entry, spec, body));
+  if (sub.message.watch) watch(sub, accepted);
   start_life(s, accepted);
 }
 
 }  // namespace
 
 void on_submit(State& s, SessionId session, ClientSession& client, Submit&& m) {
-  Submission sub{s, session, client, m, {}, 0};
+  const bool has_broadcast = std::any_of(m.specs.begin(), m.specs.end(), [](const SpecRef& spec) {
+    return spec->job.target.mode == Target::Mode::all;
+  });
+  if (has_broadcast && s.now.mono < s.workers_back_at && s.waiting.size() < kWaitingMax) {
+    s.waiting.push_back({session, std::move(m)});
+    return;
+  }
+  Submission sub{s, session, client, m, {}, 0, {}};
   sub.ack.request = m.request;
   std::vector<SpecEntry*> specs;
   std::vector<std::optional<Error>> problems;
@@ -325,14 +245,26 @@ void on_submit(State& s, SessionId session, ClientSession& client, Submit&& m) {
       take(sub, i, entry, specs[entry.spec]);
     }
   }
-  if (!m.jobs.empty() && !client.owner.empty()) {
-    const JobId& last = m.jobs.back().id;
-    if (s.jobs.contains(last)) s.newest_of_owner[client.owner] = last;
+  // Also of one that was there before: it is what was submitted last.
+  if (!m.jobs.empty() && s.jobs.contains(m.jobs.back().id)) {
+    client.owner->newest = m.jobs.back().id;
   }
   for (SpecEntry* entry : specs) {
     if (entry != nullptr) release(s, entry);
   }
   s.outbox.send(session, Gate::after_commit, std::move(sub.ack));
+  send_past_results(s, session, sub.ended);
+}
+
+void on_waiting(State& s) {
+  if (s.waiting.empty() || s.now.mono < s.workers_back_at) return;
+  std::vector<Waiting> waiting;
+  waiting.swap(s.waiting);
+  for (Waiting& one : waiting) {
+    const auto client = s.clients.find(one.session);
+    // Who went away meanwhile submits again when it is back.
+    if (client != s.clients.end()) on_submit(s, one.session, client->second, std::move(one.submit));
+  }
 }
 
 }  // namespace zgrid::broker

@@ -112,8 +112,7 @@ Reconciled reconcile(State& s, Worker& worker, const Ready& m, bool same_boot) {
     held.insert(job->id);
     if (job->worker == nullptr) {  // we were restarted: the worker keeps what it runs
       s.detached.erase(job->id);
-      job->worker = &worker;
-      worker.jobs.push_back(job);
+      add_in_hand(s, worker, *job);
     }
     if (item.state != InHand::State::queued) job->started = true;
     if (job->cancel_requested) {
@@ -142,6 +141,12 @@ void forgive_losses(State& s, Worker& worker) {
       Job* job = find_job(s, id);
       if (job == nullptr || job->losses == 0) continue;
       --job->losses;
+      if (job->extra && !job->extra->lost.empty()) job->extra->lost.pop_back();
+      if (job->status == JobStatus::queued) {
+        dequeue(s, *job);
+        refresh_entry(s, *job);
+        enqueue(s, *job);
+      }
       put_state(s, *job);
     }
   }
@@ -195,6 +200,7 @@ void on_ready(State& s, SessionId session, Ready&& m) {
   worker.online = true;
   worker.draining = m.draining;
   worker.slots = std::clamp(m.slots, 1u, limits::kSlotsMax);
+  count_overfull(s, worker);
   worker.window = std::clamp(m.window, worker.slots, std::max(worker.slots, limits::kWindowMax));
   worker.tags = std::move(m.tags);
   worker.services = std::move(m.services);
@@ -202,6 +208,7 @@ void on_ready(State& s, SessionId session, Ready&& m) {
   sort_unique(worker.services);
   worker.last_seen = s.now.mono;
   worker.lease_until = s.now.mono + Micros(s.config.lease);
+  s.next_lease = std::min(s.next_lease, worker.lease_until + Micros(1));
   s.worker_of_session[session] = &worker;
   s.online_by_name[worker.facts->name] = &worker;
   if (same_boot) forgive_losses(s, worker);
@@ -209,6 +216,8 @@ void on_ready(State& s, SessionId session, Ready&& m) {
   Welcome welcome = make_welcome(s);
   Reconciled reconciled = reconcile(s, worker, m, same_boot);
   welcome.discard = std::move(reconciled.discard);
+  note(s, false, same_boot ? "a worker is back" : "a worker joined",
+       {{"worker", worker.facts->name}, {"host", worker.facts->host}});
   // Not gated: an assignment that overtakes its commit must find the worker welcomed.
   s.outbox.send(session, Gate::free, std::move(welcome));
   // After the welcome: until then the worker listens to nothing else.
@@ -238,6 +247,7 @@ void on_heartbeat(State& s, Worker& worker, Heartbeat&& m) {
     if (job != nullptr && job->worker == &worker && job->nonce == item.token.nonce &&
         item.state == InHand::State::running) {
       job->started = true;
+      look_at_life(s, *job, item);  // the job may be gone afterwards
     }
   }
   update_place(worker);
@@ -246,6 +256,7 @@ void on_heartbeat(State& s, Worker& worker, Heartbeat&& m) {
 void on_disconnect(State& s, Worker& worker) {
   // It ends in good order: what it still holds it hands back, and nobody's budget is spent.
   go_offline(s, worker);
+  note(s, false, "a worker left", {{"worker", worker.facts->name}});
   watch_pinned(s, worker.facts->id);
   while (Job* job = worker.jobs.front()) on_attempt_lost(s, *job, false, "the worker stopped");
 }
@@ -254,6 +265,10 @@ void on_worker_lost(State& s, Worker& worker, const std::string& reason) {
   go_offline(s, worker);
   watch_pinned(s, worker.facts->id);
   worker.lost_at = s.now.mono;
+  note(s, true, "a worker is lost",
+       {{"worker", worker.facts->name},
+        {"reason", reason},
+        {"in hand", std::to_string(worker.jobs.size())}});
   size_t position = 0;
   while (Job* job = worker.jobs.front()) {
     // It runs what it was given first; what waited behind that had no part in its death.

@@ -35,17 +35,18 @@ SpecRef with_defaults(const State& s, const SpecRef& spec) {
 
 }  // namespace
 
-SpecEntry* intern(State& s, const SpecRef& spec, const WorkerId& pinned) {
-  auto [it, is_new] = s.specs.try_emplace({spec->raw.str(), pinned});
+SpecEntry* intern(State& s, const SpecRef& spec, const WorkerId& pinned, bool alone) {
+  auto [it, is_new] = s.specs.try_emplace({spec->raw.str(), pinned, alone});
   if (!is_new) return it->second.get();
   auto entry = std::make_unique<SpecEntry>();
   entry->spec = with_defaults(s, spec);
   entry->raw = spec->raw;
   entry->hash = protocol::hash_bytes({}, spec->raw.view());
   entry->pinned = pinned;
+  entry->alone = alone;
   const JobSpec& job = spec->job;
   Target target = pinned.is_nil() ? job.target : Target{};
-  entry->demand = demand_of(s, {job.service, std::move(target), job.demand_version, pinned});
+  entry->demand = demand_of(s, {job.service, std::move(target), job.demand_version, pinned, alone});
   entry->queue = run_queue_of(*entry->demand, job.priority, job.run);
   ++entry->queue->entries;
   it->second = std::move(entry);
@@ -63,8 +64,11 @@ void release(State& s, SpecEntry* entry) {
     ZGRID_CHECK(queue.jobs.empty());
     demand.queues.erase({queue.priority, queue.run});
   }
-  if (demand.queues.empty()) s.demands.erase(Demand::Key(demand.key));
-  s.specs.erase({entry->raw.str(), entry->pinned});
+  if (demand.queues.empty()) {
+    stop_emptying(demand);
+    s.demands.erase(Demand::Key(demand.key));
+  }
+  s.specs.erase({entry->raw.str(), entry->pinned, entry->alone});
 }
 
 void enqueue(State& s, Job& job) {
@@ -83,7 +87,7 @@ void enqueue(State& s, Job& job) {
   queue.jobs.insert_after(before, &job);
   if (demand.queued++ == 0) s.ready.push_back(&demand);
   ++s.counts.queued;
-  s.counts.queued_bytes += job.input.data.size();
+  s.counts.queued_bytes += job.input_size;
 }
 
 void dequeue(State& s, Job& job) {
@@ -91,9 +95,22 @@ void dequeue(State& s, Job& job) {
   Demand& demand = *queue.demand;
   queue.jobs.remove(&job);
   if (queue.jobs.empty()) demand.turns[queue.priority].remove(&queue);
-  if (--demand.queued == 0) s.ready.remove(&demand);
+  if (--demand.queued == 0) {
+    s.ready.remove(&demand);
+    stop_emptying(demand);
+  }
   --s.counts.queued;
-  s.counts.queued_bytes -= job.input.data.size();
+  s.counts.queued_bytes -= job.input_size;
+}
+
+void refresh_entry(State& s, Job& job) {
+  const bool alone = job.losses >= limits::kLossesBeforeAlone;
+  SpecEntry* const before = job.entry;
+  if (before->alone == alone) return;
+  // A spec with the broker's defaults has other bytes than the one that was submitted.
+  job.entry = intern(s, before->spec, before->pinned, alone);
+  acquire(job.entry);
+  release(s, before);
 }
 
 Job* head_of(Demand& demand, uint8_t priority) {

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "broker/core/core.h"
+#include "broker/core/history.h"
 #include "broker/core/list.h"
 #include "broker/core/outbox.h"
 
@@ -29,10 +30,11 @@ struct Worker;
 
 // A spec that at least one unfinished job has.
 struct SpecEntry {
-  SpecRef spec;     // with the broker's defaults filled in
-  Bytes raw;        // as it was submitted
-  Hash128 hash;     // of raw
-  WorkerId pinned;  // of a broadcast's children; nil otherwise
+  SpecRef spec;        // with the broker's defaults filled in
+  Bytes raw;           // as it was submitted
+  Hash128 hash;        // of raw
+  WorkerId pinned;     // of a broadcast's children; nil otherwise
+  bool alone = false;  // for jobs that lost two workers
   Demand* demand = nullptr;
   RunQueue* queue = nullptr;
   size_t jobs = 0;  // how many jobs refer to it
@@ -43,6 +45,20 @@ struct EventLog {
   std::deque<JobEvent> events;
   size_t bytes = 0;
   bool cut = false;  // older ones were dropped
+};
+
+// What its worker told last of a running attempt.
+struct Life {
+  MonoTime active_at;  // its last sign: CPU time, or output
+  bool stopped = false;
+  bool wedged = false;
+};
+
+// Whose jobs these are: user@host.
+struct Owner {
+  std::string name;
+  uint64_t in_flight = 0;  // unfinished jobs
+  JobId newest;
 };
 
 // What few jobs have.
@@ -56,16 +72,20 @@ struct JobExtra {
   JobStatus worst_child = JobStatus::succeeded;
   std::vector<SessionId> watchers;  // beyond Job::watcher
   std::vector<SessionId> event_watchers;
+  Life life;
+  std::vector<std::string> lost;  // why each lost attempt was lost
 };
 
 struct Job {
   JobId id;
   uint64_t seq = 0;
   SpecEntry* entry = nullptr;
-  Payload input;
+  Payload input;            // its data is empty if it is in the store only
+  uint64_t input_size = 0;  // in either case
   uint64_t index = 0;
   Hash128 body;
-  WallTime submitted, not_before, assigned;
+  WallTime submitted, assigned;
+  GridTime accepted, not_before;
 
   JobStatus status = JobStatus::queued;
   bool started = false;           // the worker said so
@@ -73,6 +93,7 @@ struct Job {
   bool deadline_passed = false;
   bool ended_by_broker = false;  // not by a worker's result
   bool recalled = false;         // asked back from its worker
+  bool input_stored = false;     // the input is in the store only
   uint32_t attempt = 0;
   uint32_t failures = 0, losses = 0;
   Nonce nonce;               // nil: no attempt is current
@@ -80,8 +101,8 @@ struct Job {
   WorkerFactsRef last_worker;
   uint64_t accepted_turn = 0;  // 0: in an earlier life
 
-  SessionId watcher = SessionId::none;    // gets the result
-  SessionId submitter = SessionId::none;  // counts it as in flight
+  SessionId watcher = SessionId::none;  // gets the result
+  Owner* owner = nullptr;               // null: of a broadcast's child
   std::unique_ptr<JobExtra> extra;
 
   Link<Job> queue_link;   // in RunQueue::jobs while queued
@@ -114,12 +135,14 @@ struct Demand {
     Target target;
     std::string version;
     WorkerId pinned;
+    bool alone = false;  // on a worker that has nothing else in hand
     friend auto operator<=>(const Key&, const Key&) = default;
   };
   Key key;
   std::map<std::pair<uint8_t, std::string>, std::unique_ptr<RunQueue>> queues;
   std::array<RunTurns, limits::kPriorityMax + 1> turns;  // run queues that hold jobs
   size_t queued = 0;
+  Worker* emptying = nullptr;  // of an `alone` one: gets no other jobs until it has none
   std::vector<Group*> groups;  // that match; valid for `generation`
   uint64_t generation = 0;
   Link<Demand> ready_link;  // in State::ready while queued > 0
@@ -159,6 +182,9 @@ struct Worker {
   MonoTime lease_until, last_seen, lost_at;
   std::vector<JobId> lost_jobs;  // whose losses are taken back if it returns in time
   JobsInHand jobs;               // in order of assignment
+  uint32_t alone = 0;            // of them, those that must be alone
+  Demand* reserved = nullptr;    // that it is being emptied for
+  bool overfull = false;         // more in hand than slots; counted in State::overfull
   Group* group = nullptr;
   std::optional<Group::Order> place;  // in group->candidates
   uint64_t last_used = 0;
@@ -166,20 +192,20 @@ struct Worker {
   Usage usage;
 
   [[nodiscard]] bool takes_work() const { return online && !drained && !draining; }
-  [[nodiscard]] bool has_credit() const { return jobs.size() < window; }
+  [[nodiscard]] bool has_credit() const {
+    return jobs.size() < window && alone == 0 && reserved == nullptr;
+  }
 };
 
 struct ClientSession {
-  std::string owner;  // user@host
+  Owner* owner = nullptr;
   MonoTime last_seen;
-  uint64_t in_flight = 0;
 };
 
-struct Ended {
-  Hash128 body;
-  JobStatus status = JobStatus::succeeded;
-  uint32_t attempt = 0;    // the last one; its result was accepted
-  bool by_broker = false;  // unless the broker ended the job itself (kept for this life only)
+// A submit of broadcasts that came before every worker could be back.
+struct Waiting {
+  SessionId session = SessionId::none;
+  protocol::Submit submit;
 };
 
 enum class TimerKind : uint8_t { start, deadline, pinned_lost, grace };
@@ -196,24 +222,35 @@ struct State {
   CoreConfig config;
   Entropy& entropy;
   Now now;
+  GridTime grid;  // the grid clock's now
   uint64_t turn = 0;
-  bool refusing = false;
+  std::string refusing;                // why the store takes nothing new; empty: it does
   std::optional<MonoTime> started_at;  // of the first turn
-  MonoTime next_beat, next_recall;
+  std::optional<PutClock> stored_clock;
+  GridTime grid_at_start;
+  MonoTime clock_put_at;  // when it was stored last
+  MonoTime next_beat, next_recall, next_retention, next_lease;
+  MonoTime workers_back_at;  // after a restart; until then a broadcast does not know its targets
+  std::vector<Waiting> waiting;
 
   Effects effects;
   Outbox outbox;
 
   uint64_t next_seq = 1;
   std::unordered_map<JobId, std::unique_ptr<Job>> jobs;  // unfinished; only looked up
-  std::unordered_map<JobId, Ended> ended;
+  History history;                                       // ended
   std::unordered_map<std::string, JobId> keys;
-  std::map<std::string, JobId> newest_of_owner;
-  std::unordered_map<JobId, std::vector<JobId>> broadcasts;  // of ended ones
+  std::map<std::string, std::unique_ptr<Owner>> owners;
   std::set<JobId> detached;  // running, but their worker has not come back after a restart
   std::set<Timer> timers;
 
-  std::map<std::pair<std::string, WorkerId>, std::unique_ptr<SpecEntry>> specs;  // by raw, pinned
+  struct SpecKey {
+    std::string raw;
+    WorkerId pinned;
+    bool alone = false;
+    friend auto operator<=>(const SpecKey&, const SpecKey&) = default;
+  };
+  std::map<SpecKey, std::unique_ptr<SpecEntry>> specs;
   std::map<Demand::Key, std::unique_ptr<Demand>> demands;
   ReadyDemands ready;
   std::map<std::string, std::unique_ptr<Group>> groups;
@@ -223,7 +260,8 @@ struct State {
   std::unordered_map<SessionId, Worker*> worker_of_session;
   std::map<std::string, Worker*> online_by_name;
   std::map<SessionId, ClientSession> clients;
-  std::set<WorkerId> drained;  // also of workers that are not here
+  std::map<WorkerId, std::string> drained;  // names; also of workers that are not here
+  size_t overfull = 0;                      // workers with more in hand than slots
   uint64_t next_worker_number = 1;
   uint64_t assignments = 0;
 
@@ -234,12 +272,14 @@ struct State {
 
 // ---- specs and queues (queue.cpp) -----------------------------------------------------
 
-SpecEntry* intern(State& s, const SpecRef& spec, const WorkerId& pinned);
+SpecEntry* intern(State& s, const SpecRef& spec, const WorkerId& pinned, bool alone = false);
 void acquire(SpecEntry* entry);
 void release(State& s, SpecEntry* entry);
 void enqueue(State& s,
              Job& job);  // to the end of its run's queue, or by age if it was there before
 void dequeue(State& s, Job& job);
+// Into the queue that its losses ask for.
+void refresh_entry(State& s, Job& job);
 Job* head_of(Demand& demand, uint8_t priority);  // whose turn it is
 void end_turn_of_run(Demand& demand, uint8_t priority);
 
@@ -248,6 +288,10 @@ void end_turn_of_run(Demand& demand, uint8_t priority);
 void join_group(State& s, Worker& worker);
 void leave_group(State& s, Worker& worker);
 void update_place(Worker& worker);  // after its load, credit or state changed
+void add_in_hand(State& s, Worker& worker, Job& job);
+void remove_in_hand(State& s, Job& job);
+void count_overfull(State& s, Worker& worker);
+void stop_emptying(Demand& demand);  // whoever is being emptied for it
 Worker* find_candidate(State& s, Demand& demand);
 // Whether a worker that is online could ever run it, busy or not.
 bool anyone_offers(State& s, Demand& demand);
@@ -277,20 +321,55 @@ void end_by_broker(State& s, Job& job, JobStatus status, JobErrorKind kind, std:
 void set_timer(State& s, MonoTime at, TimerKind kind, const JobId& job);
 void notify_status(State& s, Job& job);
 void keep_event(Job& job, const JobEvent& event);
-MonoTime mono_of(const State& s, WallTime wall);
+MonoTime mono_of(const State& s, GridTime time);
 // What a job lost: its worker died or was restarted.
 void on_attempt_lost(State& s, Job& job, bool counts, const std::string& reason);
 void add_watcher(Job& job, SessionId session);
+void note(State& s, bool is_warning, std::string text,
+          std::vector<std::pair<std::string_view, std::string>> fields);
 // Sends what was kept of the job's events, then the new ones.
 void add_event_watcher(State& s, Job& job, SessionId session);
+
+// ---- the beginning (accept.cpp) -------------------------------------------------------
+
+struct NewJob {
+  JobId id;
+  Owner* owner = nullptr;
+  SpecEntry* spec = nullptr;
+  Payload input;
+  uint64_t index = 0;
+  std::string key, trace;
+  JobId retry_of, parent;
+  std::vector<JobId> children;
+  Hash128 body;
+};
+
+// How long a client should wait that a limit has refused.
+inline constexpr uint32_t kRetryQueueFullMs = 500;
+
+Owner& owner_of(State& s, const std::string& name);
+// The limit that so many jobs with such an input would break; nothing: none.
+std::optional<Error> check_admission(const State& s, const Owner& owner, uint64_t input,
+                                     size_t jobs);
+// Its record is in this turn's effects; it is in no queue yet.
+Job& accept(State& s, NewJob fresh);
+void start_life(State& s, Job& job);   // queued, or waiting for its time
+void leave_input(State& s, Job& job);  // to the store alone
 
 // ---- events, a file each --------------------------------------------------------------
 
 void on_submit(State& s, SessionId session, ClientSession& client, protocol::Submit&& m);
+void on_waiting(State& s);  // submits that waited for the workers
+void on_retry(State& s, SessionId session, protocol::Retry&& m);
+void on_retry_read(State& s, SessionId session, uint64_t request, std::vector<Core::Retried> jobs);
+void on_purge(State& s, SessionId session, const protocol::Purge& m);
+// The results of jobs that ended, from the store if that still has them.
+void send_past_results(State& s, SessionId session, const std::vector<JobId>& ids);
 void on_watch(State& s, SessionId session, protocol::Watch&& m);
 void on_cancel(State& s, SessionId session, const protocol::Cancel& m);
 void on_query(State& s, SessionId session, const ClientSession& client, const protocol::Query& m);
 void on_control(State& s, SessionId session, const protocol::Control& m);
+protocol::WorkerView view_of(const State& s, const Worker& worker);
 void cancel_job(State& s, Job& job);
 
 protocol::Welcome make_welcome(const State& s);
@@ -302,10 +381,19 @@ void on_final(State& s, Worker& worker, protocol::Final&& m);
 void on_partial(State& s, Worker& worker, protocol::Partial&& m);
 void on_released(State& s, Worker& worker, const protocol::Released& m);
 void on_started(State& s, Worker& worker, const protocol::Started& m);
+void look_at_life(State& s, Job& job, const protocol::InHand& item);
 
 void finish_restore(State& s);  // in the first turn: timers and the grace of what was running
 void fire_timers(State& s);
 void expire_leases(State& s);
 void send_heartbeats(State& s);
+
+// ---- retention and the grid clock (retention.cpp) -------------------------------------
+
+void start_clock(State& s);    // in the first turn
+void advance_clock(State& s);  // in each
+void put_clock(State& s);      // its record, where one is due
+void retain(State& s);         // purges and forgets what is due
+MonoTime next_retention(State& s);
 
 }  // namespace zgrid::broker

@@ -69,6 +69,12 @@ void fire(State& s, TimerKind kind, Job& job) {
   }
 }
 
+void forget_silent_clients(State& s) {
+  std::erase_if(s.clients, [&](const auto& client) {
+    return s.now.mono - client.second.last_seen > Micros(s.config.client_lease);
+  });
+}
+
 }  // namespace
 
 void fire_timers(State& s) {
@@ -80,26 +86,31 @@ void fire_timers(State& s) {
 }
 
 void expire_leases(State& s) {
+  // Leases only grow, so nobody's ends before the earliest that was seen.
+  if (s.now.mono < s.next_lease) return;
+  s.next_lease = MonoTime::never();
   for (const auto& [id, worker] : s.workers) {
-    if (worker->online && worker->lease_until < s.now.mono) {
+    if (!worker->online) continue;
+    if (worker->lease_until < s.now.mono) {
       on_worker_lost(s, *worker,
                      "no heartbeat for " + std::to_string(s.config.lease.count()) + " ms");
+    } else {
+      s.next_lease = std::min(s.next_lease, worker->lease_until + Micros(1));
     }
   }
-  std::erase_if(s.clients, [&](const auto& client) {
-    return s.now.mono - client.second.last_seen > Micros(s.config.client_lease);
-  });
 }
 
 void send_heartbeats(State& s) {
   if (s.now.mono < s.next_beat) return;
   s.next_beat = s.now.mono + Micros(s.config.heartbeat);
+  forget_silent_clients(s);
   for (const auto& [id, worker] : s.workers) {
     if (worker->online) s.outbox.send(worker->session, Gate::free, Heartbeat{});
   }
 }
 
 void finish_restore(State& s) {
+  s.history.sort();
   const MonoTime grace = s.now.mono + 2 * Micros(s.config.lease);
   // By id, not by hash: the order of what follows must not depend on a table's layout.
   std::set<JobId> unfinished;
@@ -109,7 +120,7 @@ void finish_restore(State& s) {
     if (job == nullptr) continue;
     const JobSpec& spec = job->spec();
     if (spec.deadline.count() > 0) {
-      set_timer(s, mono_of(s, job->submitted + Micros(spec.deadline)), TimerKind::deadline, id);
+      set_timer(s, mono_of(s, job->accepted + Micros(spec.deadline)), TimerKind::deadline, id);
     }
     if (job->status == JobStatus::waiting) {
       set_timer(s, mono_of(s, job->not_before), TimerKind::start, id);
@@ -123,9 +134,9 @@ void finish_restore(State& s) {
     for (const JobId& child : job->extra->children) {
       if (s.jobs.contains(child)) {
         ++job->extra->children_left;
-      } else if (const auto it = s.ended.find(child); it != s.ended.end()) {
-        if (severity(it->second.status) > severity(job->extra->worst_child)) {
-          job->extra->worst_child = it->second.status;
+      } else if (const Past* past = s.history.find(child)) {
+        if (severity(past->status) > severity(job->extra->worst_child)) {
+          job->extra->worst_child = past->status;
         }
       }
     }

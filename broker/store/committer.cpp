@@ -215,8 +215,10 @@ bool Committer::settle(const CommitResult& result, const Batch& batch, uint32_t&
 
 void Committer::run_reader() {
   Reader reader;
+  uint64_t after = 0;
   {
     const Lock lock(mutex_);
+    after = queue_.front().number;
     reader = std::move(queue_.front().reader);
     queue_.pop_front();
     if (stopping_) {
@@ -228,7 +230,7 @@ void Committer::run_reader() {
   Lock lock(mutex_);
   busy_ = false;
   if (!then) return;
-  done_.ready.push_back(std::move(then));
+  done_.ready.push_back({after, std::move(then)});
   signal(std::move(lock));
 }
 

@@ -59,7 +59,11 @@ class Committer {
     bool refusing = false;
     std::string reason;  // of fatal and refusing
     // What the readers returned, in order, each once. All turns before a reader are durable.
-    std::vector<std::function<void()>> ready;
+    struct Ready {
+      uint64_t after = 0;  // the last of those turns
+      std::function<void()> run;
+    };
+    std::vector<Ready> ready;
   };
 
   // `wake` is called on the store's thread when poll() has something new, once until poll() is

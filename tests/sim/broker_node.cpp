@@ -38,12 +38,16 @@ void BrokerNode::start() {
   config.store = {store_id_, ++epoch_, true, "simulated"};
   config.overtake = options_.overtake;
   config.queue_jobs_max = options_.queue_jobs_max;
+  config.memory_bytes = options_.memory_bytes;
+  config.retention_jobs = options_.retention_jobs;
   core_ = std::make_unique<broker::Core>(config, world_.random);
   world_.note("broker starts, epoch " + std::to_string(epoch_));
   broker::JobStore::Recovered into;
   into.unfinished = [this](broker::StoredJob&& job) { core_->restore(std::move(job)); };
   into.ended = [this](broker::EndedJob&& job) { core_->restore(std::move(job)); };
+  into.purged = [this](broker::Purge&& purge) { core_->restore(std::move(purge)); };
   into.drain = [this](const broker::PutDrain& drain) { core_->restore(drain); };
+  into.clock = [this](const broker::PutClock& clock) { core_->restore(clock); };
   ZGRID_CHECK(disk_.store().recover(into).has_value());
   oracle_.on_broker_start();
   ++life_;
@@ -57,6 +61,7 @@ void BrokerNode::start() {
   turn_ = 0;
   drained_ = true;
   refusing_ = false;
+  inputs_due_ = 0;
   wake_set_ = false;
   slept_until_ = world_.clock(started_).mono;
   disk_.open([this, life = life_] {
@@ -121,12 +126,12 @@ void BrokerNode::turn(uint64_t life) {
     world_.after(Micros{world_.random.between(100'000, 1'500'000)}, [this] { start(); });
     return;
   }
-  collect(done);
   ++turn_;
   core_->begin(now);
+  collect(done);
   if (done.refusing != refusing_) {
     refusing_ = done.refusing;
-    core_->set_refusing(refusing_);
+    core_->set_refusing(refusing_ ? "the disk is full" : "");
   }
   receive_batch();
   finish_turn(now);
@@ -212,7 +217,7 @@ void BrokerNode::receive_one(const LinkRef& link, const Frames& frames) {
 void BrokerNode::handle(broker::Effects& effects) {
   oracle_.on_issued(effects.records);
   plant(effects.sends);
-  const bool has_records = !effects.records.empty();
+  const bool has_records = !effects.records.empty() || inputs_due_ > 0;
   if (has_records) {
     disk_.commit(turn_, std::move(effects.records));
     effects.records = {};
@@ -222,17 +227,24 @@ void BrokerNode::handle(broker::Effects& effects) {
 }
 
 void BrokerNode::run_read(broker::StoreRead read) {
-  disk_.read([this, read = std::move(read)](broker::JobStore& store) -> std::function<void()> {
-    return [this, to = read.to, messages = broker::answer_from_store(store, read)]() mutable {
-      for (Message& message : messages)
-        outgoing_.push_back({to, Gate::after_commit, std::move(message)});
+  const bool has_inputs = read.what == broker::StoreRead::What::inputs;
+  if (has_inputs) ++inputs_due_;
+  auto shared = std::make_shared<const broker::StoreRead>(std::move(read));
+  disk_.read([this, shared, has_inputs](broker::JobStore& store) -> std::function<void()> {
+    auto answer = std::make_shared<broker::StoreAnswer>(broker::answer_from_store(store, *shared));
+    return [this, shared, answer, has_inputs] {
+      if (has_inputs) --inputs_due_;
+      broker::deliver_answer(*core_, *shared, std::move(*answer), outgoing_);
     };
   });
 }
 
 void BrokerNode::collect(Disk::Done& done) {
+  for (const Disk::Done::Ready& ready : done.ready) {
+    gate_.durable(ready.after, outgoing_);
+    ready.run();
+  }
   gate_.durable(done.durable_up_to, outgoing_);
-  for (const auto& answer : done.ready) answer();
 }
 
 void BrokerNode::deliver() {

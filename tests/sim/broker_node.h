@@ -28,6 +28,8 @@ class BrokerNode final : public BrokerEnd {
     uint64_t small_batch_percent = 0;  // of turns read only a few messages
     bool overtake = true;
     uint64_t queue_jobs_max = 10'000;
+    uint64_t memory_bytes = 256u << 20;
+    uint64_t retention_jobs = 1'000'000;
     Bug bug = Bug::none;
   };
   BrokerNode(World& world, Network& network, Disk& disk, Oracle& oracle, Options options);
@@ -84,6 +86,7 @@ class BrokerNode final : public BrokerEnd {
   uint64_t next_session_ = 1;
   uint64_t turn_ = 0;
   bool drained_ = true, refusing_ = false;
+  size_t inputs_due_ = 0;
   MonoTime slept_until_;
   std::vector<broker::Send> outgoing_;
 };

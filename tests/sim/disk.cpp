@@ -21,6 +21,7 @@ void Disk::open(std::function<void()> wake) {
   batch_.reset();
   reading_ = false;
   unknowns_ = 0;
+  last_turn_ = 0;
   done_ = {};
 }
 
@@ -39,12 +40,13 @@ void Disk::calm() {
 }
 
 void Disk::commit(uint64_t turn, std::vector<Record> records) {
+  last_turn_ = turn;
   queue_.push_back({turn, std::move(records), nullptr});
   work();
 }
 
 void Disk::read(Reader reader) {
-  queue_.push_back({0, {}, std::move(reader)});
+  queue_.push_back({last_turn_, {}, std::move(reader)});
   work();
 }
 
@@ -61,9 +63,10 @@ void Disk::work() {
     world_.after(kRead, [this, life = life_] {
       if (life != life_) return;
       Reader reader = std::move(queue_.front().reader);
+      const uint64_t after = queue_.front().number;
       queue_.pop_front();
       reading_ = false;
-      done_.ready.push_back(reader(store_));
+      done_.ready.push_back({after, reader(store_)});
       news();
       work();
     });

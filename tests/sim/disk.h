@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "broker/store/committer.h"
 #include "broker/store/memory_store.h"
 #include "tests/sim/oracle.h"
 #include "tests/sim/world.h"
@@ -31,7 +32,8 @@ class Disk {
     uint64_t durable_up_to = 0;
     bool fatal = false;
     bool refusing = false;
-    std::vector<std::function<void()>> ready;
+    using Ready = broker::Committer::Done::Ready;
+    std::vector<Ready> ready;
   };
   using Reader = std::function<std::function<void()>(broker::JobStore&)>;
   void commit(uint64_t turn, std::vector<broker::Record> records);
@@ -69,7 +71,7 @@ class Disk {
   std::function<void()> wake_;
   std::deque<Turn> queue_;
   std::shared_ptr<Batch> batch_;  // on its way
-  uint64_t next_batch_ = 1;
+  uint64_t next_batch_ = 1, last_turn_ = 0;
   bool reading_ = false;
   uint32_t unknowns_ = 0;
   Done done_;

@@ -98,6 +98,19 @@ void Oracle::commit(const PutJob& record) {
   }
 }
 
+void Oracle::commit(const broker::Purge& record) {
+  for (const broker::EndedJob& job : record.jobs) {
+    const auto it = rows_.find(job.id);
+    if (it == rows_.end()) {
+      violate("an unknown job is purged");
+      continue;
+    }
+    if (!it->second.end) violate("job " + brief(job.id) + " is purged before its end");
+    if (it->second.purged) violate("job " + brief(job.id) + " is purged twice");
+    it->second.purged = true;
+  }
+}
+
 void Oracle::commit(const PutState& record) {
   const auto it = rows_.find(record.id);
   if (it == rows_.end()) return violate("the state of an unknown job is stored");

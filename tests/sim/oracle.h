@@ -20,6 +20,7 @@ struct Row {
   broker::PutJob job;
   broker::PutState state;
   std::optional<broker::PutEnd> end;
+  bool purged = false;
   uint32_t seen = 0;  // a bit for each status that was ever committed
   [[nodiscard]] JobStatus status() const { return end ? end->outcome.status : state.status; }
 };
@@ -88,6 +89,9 @@ class Oracle {
   void commit(const broker::PutJob& record);
   void commit(const broker::PutState& record);
   void commit(const broker::PutEnd& record);
+  void commit(const broker::Purge& record);
+  void commit(const broker::Forget&) {}
+  void commit(const broker::PutClock&) {}
   void commit(const broker::PutDrain&) {}
   void issue(const broker::PutEnd& record);
 

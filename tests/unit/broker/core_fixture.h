@@ -55,7 +55,10 @@ class CoreTest : public testing::Test {
     JobStore::Recovered into;
     into.unfinished = [this](StoredJob&& job) { core_->restore(std::move(job)); };
     into.ended = [this](EndedJob&& job) { core_->restore(std::move(job)); };
+    into.purged = [this](Purge&& purge) { core_->restore(std::move(purge)); };
     into.drain = [this](const PutDrain& drain) { core_->restore(drain); };
+    into.clock = [this](const PutClock& clock) { core_->restore(clock); };
+    into.input_bytes_max = config_.memory_bytes;
     ASSERT_TRUE(store_.recover(into));
   }
   // Everything committed survives; every session is over.
@@ -88,7 +91,9 @@ class CoreTest : public testing::Test {
       });
     }
   }
-  [[nodiscard]] Now now() const { return {MonoTime{now_}, WallTime{1'000'000'000 + now_.count()}}; }
+  [[nodiscard]] Now now() const {
+    return {MonoTime{now_}, WallTime{1'000'000'000'000'000 + now_.count()} + wall_offset_};
+  }
 
   // ---- what was sent ----
   // The next message to that session, which must be an M.
@@ -251,7 +256,9 @@ class CoreTest : public testing::Test {
   }
 
   void take(Effects& effects) {
-    records_.insert(records_.end(), effects.records.begin(), effects.records.end());
+    for (const Record& record : effects.records) {  // the clock's are no test's business
+      if (!std::holds_alternative<PutClock>(record)) records_.push_back(record);
+    }
     if (!effects.records.empty()) {
       EXPECT_EQ(store_.commit(effects.records).outcome, Commit::durable);
     }
@@ -260,6 +267,7 @@ class CoreTest : public testing::Test {
       inbox_[send.to].push_back(std::move(send));
     }
     reads_.insert(reads_.end(), effects.reads.begin(), effects.reads.end());
+    notes_.insert(notes_.end(), effects.notes.begin(), effects.notes.end());
   }
   StoredJob stored(const JobId& id) { return store_.read(id)->value(); }
 
@@ -268,9 +276,11 @@ class CoreTest : public testing::Test {
   MemoryStore store_;
   std::unique_ptr<Core> core_;
   Micros now_{1'000'000};
+  Micros wall_offset_{0};  // somebody set the wall clock
   std::map<SessionId, std::deque<Send>> inbox_;
   std::vector<Record> records_;
   std::vector<StoreRead> reads_;
+  std::vector<Note> notes_;
   std::set<SessionId> workers_;
   uint64_t jobs_made_ = 0, requests_ = 0, batches_ = 0;
 };

@@ -233,10 +233,10 @@ TEST_F(CoreTest, AClientMayHaveOnlySoManyUnfinishedJobs) {
 
 TEST_F(CoreTest, AStoreThatCannotWriteRefusesSubmitsForAWhile) {
   hello();
-  core_->set_refusing(true);
+  core_->set_refusing("the disk is full");
   submit(spec());
   EXPECT_EQ(refusal().code, Errc::store_unavailable);
-  core_->set_refusing(false);
+  core_->set_refusing("");
   accepted(spec());
 }
 

@@ -1,0 +1,121 @@
+// What is remembered of jobs that ended, in order of their end: first those whose results were
+// purged, then those whose results the store still has.
+//
+//   end_job() ─▶ kept ──(retention is over, or too many)──▶ purged ──(retention of ids)──▶
+//   forgotten
+//
+// Purged jobs lie in chunks: one row of the store each, forgotten together. It decides nothing
+// about time; retention.cpp does. Some 90 bytes a job. Threads: one.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "broker/store/job_store.h"
+
+namespace zgrid::broker {
+
+// One job that ended.
+struct Past {
+  JobId id;
+  Hash128 body;
+  uint64_t seq = 0;
+  GridTime ended;
+  uint64_t bytes = 0;    // in the store; 0 once purged
+  uint32_t attempt = 0;  // the last one; its result was accepted
+  JobStatus status = JobStatus::succeeded;
+  bool by_broker = false;  // unless the broker ended the job itself (kept for this life only)
+  bool purged = false;
+  bool forgotten = false;  // its place is not free yet
+};
+
+class History {
+ public:
+  // Null if it is unknown, or forgotten.
+  [[nodiscard]] const Past* find(const JobId& id) const;
+
+  // The newest end. `key` and `children` may be empty.
+  void add(const Past& past, std::string key, std::vector<JobId> children);
+  // Recovery, in this order: purged rows by number, then ended jobs in any order, then sort().
+  void restore(Purge&& purge);
+  void sort();
+
+  // A broadcast's children; null for other jobs.
+  [[nodiscard]] const std::vector<JobId>* children(const JobId& id) const;
+
+  // The oldest job with a result; null: none.
+  [[nodiscard]] const Past* oldest_kept();
+  // Marks the oldest kept one as purged; the record of it, into which more may go.
+  Purge purge_oldest(GridTime at);
+  void purge_more(Purge& purge);
+  // The same for single jobs, out of turn. Unknown and purged ones are passed over.
+  Purge purge(const std::vector<JobId>& ids, GridTime at);
+
+  // When the oldest chunk was purged; nothing: there is none.
+  [[nodiscard]] std::optional<GridTime> oldest_purge() const;
+  // Forgets the oldest chunk. `each` hears of every job in it, with its key, before it is gone.
+  template <class Each>
+  Forget forget_oldest(Each&& each) {
+    Chunk chunk = std::move(chunks_.front());
+    chunks_.pop_front();
+    for (const uint64_t place : chunk.places) {
+      each(at(place), key_of(at(place).id));
+      drop(place);
+    }
+    pop_forgotten();
+    return Forget{chunk.number};
+  }
+
+  // Every job that is not forgotten, oldest end first.
+  template <class Visit>
+  void for_each(Visit&& visit) const {
+    for (const Past& past : pasts_) {
+      if (!past.forgotten) visit(past);
+    }
+  }
+
+  [[nodiscard]] uint64_t kept() const { return kept_; }
+  [[nodiscard]] uint64_t kept_bytes() const { return kept_bytes_; }
+  [[nodiscard]] uint64_t size() const { return known_; }
+
+ private:
+  struct Chunk {
+    uint64_t number = 0;
+    GridTime at;
+    std::vector<uint64_t> places;
+  };
+
+  [[nodiscard]] const Past& at(uint64_t place) const { return pasts_[place - first_]; }
+  [[nodiscard]] Past& at(uint64_t place) { return pasts_[place - first_]; }
+  [[nodiscard]] const std::string& key_of(const JobId& id) const;
+  uint64_t append(const Past& past, std::string key, std::vector<JobId> children);
+  void purge_place(uint64_t place, Purge& into, Chunk& chunk);
+  Purge open_purge(GridTime at, Chunk& chunk);
+  void drop(uint64_t place);
+  void pop_forgotten();
+
+  // Places by id: open addressing, a power of two of slots, at most half of them in use.
+  // A slot holds place + 1, and 0 where it is free.
+  [[nodiscard]] size_t home(const JobId& id) const;
+  [[nodiscard]] size_t slot_of(const JobId& id) const;  // where it is, or where it belongs
+  void index(uint64_t place);
+  void unindex(const JobId& id);
+  void grow();
+
+  std::deque<Past> pasts_;
+  uint64_t first_ = 0;      // the place of pasts_.front()
+  uint64_t next_kept_ = 0;  // no kept job lies before this place
+  std::deque<Chunk> chunks_;
+  uint64_t next_number_ = 1;
+  uint64_t kept_ = 0, kept_bytes_ = 0, known_ = 0;
+  std::vector<uint64_t> slots_;
+  // What few jobs have.
+  std::unordered_map<JobId, std::string> keys_;
+  std::unordered_map<JobId, std::vector<JobId>> children_;
+};
+
+}  // namespace zgrid::broker
