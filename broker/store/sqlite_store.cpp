@@ -7,6 +7,7 @@
 
 #include "broker/store/sqlite_schema.h"
 #include "broker/store/store_copy.h"
+#include "broker/store/wal_check.h"
 #include "protocol/base/check.h"
 
 namespace zgrid::broker {
@@ -60,6 +61,9 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
   if (has_log) {
     drop_page_cache(path);
     drop_page_cache(wal);
+    if (Result<void> whole = check_log(wal, kPageBytes); !whole) {
+      return fail(std::move(whole.error()));
+    }
   }
   Result<std::unique_ptr<Database>> db = open_database(path);
   if (!db) return fail(std::move(db.error()));

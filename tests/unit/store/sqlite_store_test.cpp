@@ -10,9 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
-
-#include "tests/contract/store_sample.h"
+#include "tests/unit/store/sqlite_fixture.h"
 
 namespace zgrid::broker {
 namespace {
@@ -20,42 +18,6 @@ namespace {
 using namespace sample;  // NOLINT
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-class SqliteStoreTest : public testing::Test {
- protected:
-  std::unique_ptr<JobStore> open() {
-    Result<std::unique_ptr<JobStore>> opened = open_store(path_);
-    if (opened) return std::move(*opened);
-    ADD_FAILURE() << opened.error().message;
-    return nullptr;
-  }
-  Error refused() {
-    Result<std::unique_ptr<JobStore>> opened = open_store(path_);
-    if (!opened) return opened.error();
-    ADD_FAILURE() << "the store was opened";
-    return {};
-  }
-  // As if the process died: the files are copied while the store is open.
-  std::string snapshot(const std::string& name) {
-    const std::string copy = folder_.file(name);
-    for (const char* suffix : {"", "-wal"}) {
-      if (std::filesystem::exists(path_ + suffix)) {
-        std::filesystem::copy_file(path_ + suffix, copy + suffix);
-      }
-    }
-    return copy;
-  }
-  static std::string contents(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  static void write(const std::string& path, const std::string& bytes) {
-    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-  }
-
-  TempFolder folder_;
-  std::string path_ = folder_.file("state/zgrid/broker.db");
-};
 
 TEST_F(SqliteStoreTest, KeepsEverythingAcrossARestart) {
   StoreId id;
@@ -139,6 +101,30 @@ TEST_F(SqliteStoreTest, GrowsItsLogAtTheStartAndNeverInOperation) {
   EXPECT_LE(std::filesystem::file_size(path_ + "-wal"), 2 * SqliteStore::kWalBytes);
 }
 
+TEST_F(SqliteStoreTest, UsesTheSpaceOfPurgedJobsAgain) {
+  auto store = open();
+  uint64_t seq = 0;
+  for (uint64_t round = 1; round <= 100; ++round) {
+    std::vector<Record> begin, end;
+    Purge old{round, GridTime{1}, {}};
+    for (int i = 0; i < 100; ++i) {
+      PutJob job = put_job(++seq);
+      if (i % 10 == 0) job.input.data = Bytes::own(std::string(5000, 'x'));
+      old.jobs.push_back(ended_job(job, put_end(seq)));
+      begin.emplace_back(std::move(job));
+      end.emplace_back(put_end(seq));
+    }
+    expect_durable(*store, begin);
+    expect_durable(*store, end);
+    expect_durable(*store, batch(old));
+    if (round > 5) expect_durable(*store, batch(Forget{round - 5}));
+    ASSERT_EQ(store->tend().outcome, Commit::durable);
+  }
+  store.reset();
+  // Each round wrote 100 kB.
+  EXPECT_LE(std::filesystem::file_size(path_), 400'000u);
+}
+
 TEST_F(SqliteStoreTest, RefusesFilesThatAreNoStore) {
   std::filesystem::create_directories(folder_.file("state/zgrid"));
   write(path_, "");
@@ -169,103 +155,6 @@ TEST_F(SqliteStoreTest, RefusesAFileOfAnotherProgramOrOfANewerVersion) {
   EXPECT_EQ(refused().code, Errc::unsupported);
   write(path_, whole);
   EXPECT_NE(open(), nullptr);
-}
-
-// Opens, recovers and reads all that can be read. The first error, if there was one.
-std::optional<Error> use(const std::string& path, uint64_t jobs) {
-  Result<std::unique_ptr<JobStore>> store = open_store(path);
-  if (!store) return store.error();
-  const auto all = recovered(**store);
-  if (!all) return all.error();
-  std::optional<Error> first;
-  for (uint64_t seq = 1; seq <= jobs; ++seq) {
-    const auto job = (*store)->read(job_id(seq));
-    if (!job) {
-      first = job.error();
-    } else if (!*job || (*job)->accepted.seq != seq || (*job)->accepted.owner != "ada@desk") {
-      return Error{Errc::internal, "a wrong answer for job " + std::to_string(seq)};
-    } else if ((*job)->ended && (*job)->ended->output != put_end(seq).output &&
-               (*job)->ended->output.data.size() < 5000) {
-      return Error{Errc::internal, "a wrong output of job " + std::to_string(seq)};
-    }
-  }
-  return first;
-}
-
-class DamagedStore : public SqliteStoreTest {
- protected:
-  static constexpr uint64_t kJobs = 60;
-  void SetUp() override {
-    const auto store = open();
-    for (uint64_t seq = 1; seq <= kJobs; ++seq) {
-      PutJob job = put_job(seq, spec(seq % 2 ? "odd" : ""));
-      PutEnd end = put_end(seq, seq % 5 ? JobStatus::succeeded : JobStatus::failed, facts("box"));
-      if (seq % 10 == 0) end.output.data = Bytes::own(std::string(6000, 'o'));
-      expect_durable(*store, batch(job, put_state(seq, JobStatus::running)));
-      if (seq % 3 != 0) expect_durable(*store, batch(end));
-    }
-    crashed_ = snapshot("crashed.db");
-  }
-  std::string crashed_;
-};
-
-TEST_F(DamagedStore, NeverGivesAWrongAnswerForAFlippedBit) {
-  const std::string whole = contents(path_);
-  ASSERT_GT(whole.size(), 20'000u);
-  ASSERT_FALSE(use(path_, kJobs));
-  size_t noticed = 0;
-  size_t tried = 0;
-  const std::string damaged = folder_.file("damaged.db");
-  for (size_t at = 20; at < whole.size(); at += 97) {
-    if (whole[at] == 0) continue;  // mostly free space
-    std::string bytes = whole;
-    bytes[at] = static_cast<char>(bytes[at] ^ (1 << at % 8));
-    std::filesystem::remove(damaged + "-wal");
-    write(damaged, bytes);
-    ++tried;
-    const auto error = use(damaged, kJobs);
-    if (!error) continue;
-    ++noticed;
-    EXPECT_EQ(error->code, Errc::corrupt) << "byte " << at << ": " << error->message;
-    EXPECT_NE(error->message, "");
-  }
-  // The rest are bytes without a meaning, such as header counters.
-  EXPECT_GT(tried, 100u);
-  EXPECT_GT(noticed * 10, tried * 8) << noticed << " of " << tried;
-}
-
-TEST_F(DamagedStore, NoticesThatTheFileWasCutShort) {
-  const std::string whole = contents(path_);
-  const std::string damaged = folder_.file("damaged.db");
-  for (size_t size = 1; size < whole.size(); size += 1999) {
-    std::filesystem::remove(damaged + "-wal");
-    write(damaged, whole.substr(0, size));
-    const auto error = use(damaged, kJobs);
-    ASSERT_TRUE(error) << size;
-    EXPECT_EQ(error->code, Errc::corrupt) << size << ": " << error->message;
-  }
-}
-
-TEST_F(DamagedStore, ReadsNothingButWholeCommitsFromADamagedLog) {
-  // What follows a damaged frame of the log is as if it had never been: that is all that can be
-  // known of it, and what a power cut in the middle of a commit leaves.
-  const std::string whole = contents(crashed_);
-  const std::string log = contents(crashed_ + "-wal");
-  const std::string damaged = folder_.file("damaged.db");
-  for (size_t at = 40; at < 600'000; at += 49'999) {
-    std::string bytes = log;
-    bytes[at] = static_cast<char>(bytes[at] ^ 4);
-    write(damaged, whole);
-    write(damaged + "-wal", bytes);
-    Result<std::unique_ptr<JobStore>> store = open_store(damaged);
-    if (!store) {
-      EXPECT_EQ(store.error().code, Errc::corrupt) << store.error().message;
-      continue;
-    }
-    const auto all = recovered(**store);
-    ASSERT_TRUE(all) << all.error().message;
-    for (size_t i = 0; i < all->order.size(); ++i) EXPECT_EQ(all->order[i], i + 1);
-  }
 }
 
 // Runs in a child that may do to itself what it likes; its exit status is the verdict.

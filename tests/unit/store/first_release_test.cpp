@@ -1,0 +1,91 @@
+// A store that the first release wrote.
+#include <gmock/gmock.h>
+
+#include "broker/store/sqlite_schema.h"
+#include "tests/unit/store/sqlite_fixture.h"
+
+namespace zgrid::broker {
+namespace {
+
+using namespace sample;  // NOLINT
+using testing::ElementsAre;
+
+// first_release.db was written by the first release: seven jobs, of which one failed, one is a
+// broadcast with a child, one waits for its worker and one for its time; a draining worker.
+class FirstRelease : public SqliteStoreTest {
+ protected:
+  void SetUp() override {
+    path_ = folder_.file("broker.db");
+    std::filesystem::copy_file(ZGRID_STORE_DIR "/first_release.db", path_);
+  }
+  char layout() { return contents(path_)[63]; }
+};
+
+TEST_F(FirstRelease, IsMigratedOnceAndKeepsEverything) {
+  ASSERT_EQ(layout(), 1);
+  uint64_t epoch = 0;
+  for (int round = 0; round < 2; ++round) {
+    const auto store = open();
+    EXPECT_EQ(store->info().epoch, ++epoch + 1);
+    const auto all = recovered(*store);
+    ASSERT_TRUE(all) << all.error().message;
+    EXPECT_THAT(all->order, ElementsAre(1, 2, 3, 4, 5, 6, 7));
+    EXPECT_FALSE(all->clock);
+    EXPECT_EQ(all->draining_names, std::vector<std::string>{""});
+    ASSERT_EQ(all->unfinished.size(), 2u);
+    const StoredJob& queued = all->unfinished[0];
+    EXPECT_EQ(queued.accepted.spec->job.service, "nobody-has-this");
+    EXPECT_EQ(queued.accepted.spec->job.priority, 7);
+    EXPECT_EQ(queued.accepted.input.data.size(), 2560u);
+    EXPECT_EQ(queued.accepted.accepted.us, queued.accepted.submitted.us);
+    EXPECT_EQ(queued.accepted.submitted.us / 1'000'000, 1795266787);
+    const StoredJob& delayed = all->unfinished[1];
+    EXPECT_EQ(delayed.status(), JobStatus::waiting);
+    EXPECT_EQ(delayed.state.not_before.us - delayed.accepted.accepted.us, 3'600'000'000);
+    ASSERT_EQ(all->ended.size(), 5u);
+    const EndedJob& echo = all->ended[0];
+    EXPECT_EQ(echo.key, "mykey");
+    EXPECT_EQ(echo.owner, "root@box");
+    EXPECT_EQ(echo.status, JobStatus::succeeded);
+    EXPECT_EQ(all->ended[2].status, JobStatus::failed);
+    EXPECT_THAT(all->ended[3].children, ElementsAre(all->ended[4].id));
+    const StoredJob first = stored(*store, echo.id);
+    EXPECT_EQ(first.accepted.spec->job.run, "nightly");
+    EXPECT_EQ(first.ended->output.data.view(), "{\"text\":\"hello\"}");
+    EXPECT_EQ(first.ended->worker->name, "box");
+    EXPECT_EQ(first.ended->ended.us, first.ended->finished.us);
+    EXPECT_EQ(echo.ended, first.ended->ended);
+    EXPECT_EQ(echo.bytes,
+              stored_bytes(first.accepted.input.data.size(), first.ended->output.data.size()));
+    EXPECT_EQ(stored(*store, all->ended[1].id).ended->output.data.size(), 2560u);
+  }
+  EXPECT_EQ(layout(), kSchemaVersion);
+}
+
+TEST_F(FirstRelease, TakesEveryNewRecordAfterItsMigration) {
+  const auto store = open();
+  auto all = recovered(*store);
+  ASSERT_TRUE(all);
+  PutState state = all->unfinished[0].state;
+  state.lost = {"gone"};
+  expect_durable(*store, batch(purge(1, all->ended), state, put_job(8), PutClock{{5}, {6}}));
+  all = recovered(*store);
+  ASSERT_TRUE(all) << all.error().message;
+  EXPECT_THAT(all->order, ElementsAre(6, 7, 8));
+  EXPECT_EQ(all->purged[0].jobs.size(), 5u);
+  EXPECT_EQ(all->purged[0].jobs[0].key, "mykey");
+  EXPECT_EQ(all->unfinished[0].state.lost, state.lost);
+}
+
+TEST_F(FirstRelease, IsReadWithItsChecksums) {
+  std::string bytes = contents(path_);
+  const size_t at = bytes.find("nobody-has-this");
+  ASSERT_NE(at, std::string::npos);
+  bytes[at] = 'N';
+  write(path_, bytes);
+  const auto store = open();
+  EXPECT_EQ(recovered(*store).error().code, Errc::corrupt);
+}
+
+}  // namespace
+}  // namespace zgrid::broker
