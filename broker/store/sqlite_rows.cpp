@@ -40,6 +40,7 @@ Row columns(const Statement& statement) {
   row.accepted = statement.blob(5);
   row.state = either(statement, 9, 6);
   row.ended = either(statement, 10, 7);
+  row.run = statement.blob(11);
   return row;
 }
 
@@ -117,7 +118,8 @@ Result<StoredJob> RowReader::job(const Row& row, const Wanted& wanted) {
     }
   }
   if (job.accepted.id != row.id || job.state.id != row.id ||
-      static_cast<int64_t>(job.status()) != row.status || is_terminal(job.state.status)) {
+      static_cast<int64_t>(job.status()) != row.status || is_terminal(job.state.status) ||
+      job.accepted.spec->job.kind != row.kind || job.accepted.spec->job.run != row.run) {
     return fail(Errc::corrupt, "its columns contradict each other");
   }
   if (accepted->input_read) return job;

@@ -15,7 +15,7 @@ namespace zgrid::broker {
 // The columns of a whole row, for columns().
 inline constexpr const char* kSelectRows =
     "SELECT j.seq, j.id_high, j.id_low, j.kind, j.status, j.accepted, j.state, j.ended,"
-    " l.status, l.state, l.ended FROM job j LEFT JOIN later l ON l.seq = j.seq";
+    " l.status, l.state, l.ended, j.run FROM job j LEFT JOIN later l ON l.seq = j.seq";
 
 // Keys of the payloads that lie outside of their job's row.
 constexpr int64_t input_key(uint64_t seq) { return static_cast<int64_t>(seq * 2); }
@@ -32,7 +32,7 @@ struct Row {
   JobKind kind{};
   int64_t status = 0;
   bool changed = false;  // after the commit that accepted it
-  std::string_view accepted;
+  std::string_view accepted, run;
   std::optional<std::string_view> state, ended;
 };
 Row columns(const Statement& statement);

@@ -18,6 +18,10 @@ constexpr const char* kLowSpace = "the disk is full, or nearly so, under store "
 // Whatever is there of a store must be whole: an empty file, or a log without its file, is what is
 // left of one, and to begin anew would hide the loss.
 Result<void> create_if_missing(const std::string& path) {
+  if (file_size(path + kRestoringSuffix)) {
+    return fail(Errc::corrupt, "the restore of store " + path + " was interrupted",
+                "run zgrid store restore again");
+  }
   const auto size = file_size(path);
   if (size && *size >= kPageBytes) return {};
   if (size) {

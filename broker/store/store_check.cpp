@@ -1,0 +1,177 @@
+#include "broker/store/store_check.h"
+
+#include <cstdio>
+
+#include "broker/store/sqlite_rows.h"
+#include "broker/store/sqlite_schema.h"
+#include "broker/store/store_files.h"
+#include "broker/store/wal_check.h"
+
+namespace zgrid::broker {
+namespace {
+
+class Check {
+ public:
+  Check(Database& db, StoreReport& report) : db_(db), report_(report), reader_(db, facts_) {}
+
+  // Errc::io only.
+  Result<void> run(const std::string& path) {
+    const Result<int32_t> version = layout_version(db_, path);
+    if (!version) return fail(version.error());
+    Result<void> done = pages();
+    if (done) done = meta();
+    if (done) done = note("worker facts", facts_.load(db_));
+    if (done) done = reader_.prepare();
+    if (done && *version >= 2) done = purges();
+    if (done) done = drains();
+    if (done) done = jobs();
+    if (done) done = payloads();
+    return done;
+  }
+
+ private:
+  void damage(const std::string& what, const std::string& how) {
+    report_.more_damages = report_.damages.size() >= kDamagesMax;
+    if (!report_.more_damages) report_.damages.push_back(what + ": " + how);
+  }
+  // Notes a damage; other errors end the check.
+  Result<void> note(const std::string& what, const Result<void>& result) {
+    if (result) return {};
+    if (result.error().code != Errc::corrupt) return result;
+    damage(what, result.error().message);
+    return {};
+  }
+  // Calls `row` for each row; a table that cannot be read to its end is a damage.
+  template <class OnRow>
+  Result<void> each(const char* table, const std::string& sql, OnRow&& on_row) {
+    Result<Statement> all = db_.prepare(sql.c_str());
+    if (!all) return note(table, fail(std::move(all.error())));
+    Step step = all->step();
+    for (; step == Step::row; step = all->step()) {
+      if (Result<void> done = on_row(*all); !done) return done;
+    }
+    if (step == Step::done) return {};
+    return note(table, fail(db_.fault(), "cannot read the rest of it"));
+  }
+  // Damage unless the query counts nothing.
+  Result<void> none(const char* table, const std::string& count, const char* what) {
+    return each(table, count, [&](const Statement& row) -> Result<void> {
+      if (row.integer(0) != 0) damage(table, std::to_string(row.integer(0)) + " " + what);
+      return {};
+    });
+  }
+
+  Result<void> pages() {
+    const std::string sql = "PRAGMA integrity_check(" + std::to_string(kDamagesMax) + ")";
+    return each("pages", sql, [&](const Statement& row) -> Result<void> {
+      const std::string_view line = row.blob(0);
+      if (line != "ok") damage("pages", std::string(line));
+      return {};
+    });
+  }
+
+  Result<void> meta() {
+    const Result<MetaPart> meta = read_meta(db_);
+    if (!meta) return note("the store's own row", fail(meta.error()));
+    report_.id = meta->id;
+    report_.epoch = meta->epoch;
+    report_.clean = report_.clean && meta->clean;
+    const auto clock = read_clock(db_);
+    return note("the grid's clock", clock ? Result<void>() : fail(clock.error()));
+  }
+
+  Result<void> purges() {
+    Result<Statement> row_of = db_.prepare("SELECT 1 FROM job WHERE seq = ?1");
+    if (!row_of) return note("table job", fail(std::move(row_of.error())));
+    return each("table purged", "SELECT number, data FROM purged ORDER BY number",
+                [&](const Statement& row) -> Result<void> {
+                  const auto number = static_cast<uint64_t>(row.integer(0));
+                  const std::string name = "purge " + std::to_string(number);
+                  const Result<Purge> purge = decode_purge(row.blob(1), number);
+                  if (!purge) return note(name, fail(purge.error()));
+                  report_.purged += purge->jobs.size();
+                  for (const EndedJob& job : purge->jobs) {
+                    row_of->bind(1, static_cast<int64_t>(job.seq));
+                    const ResetAtEnd reset(*row_of);
+                    if (row_of->step() == Step::row) damage(name, job.id.str() + " is still there");
+                  }
+                  return {};
+                });
+  }
+
+  Result<void> drains() {
+    return each("table drain", "SELECT worker, data FROM drain",
+                [&](const Statement& row) -> Result<void> {
+                  const Result<PutDrain> drain = decode_drain(row.blob(1), row.blob(0));
+                  return note("table drain", drain ? Result<void>() : fail(drain.error()));
+                });
+  }
+
+  Result<void> jobs() {
+    IdSum ids;
+    uint64_t changed = 0;
+    Result<void> done = each("table job", std::string(kSelectRows) + " ORDER BY j.seq",
+                             [&](const Statement& statement) -> Result<void> {
+                               const Row row = columns(statement);
+                               ids.add(id_high(row.id), id_low(row.id), statement.integer(0));
+                               if (row.changed) ++changed;
+                               ++(row.ended ? report_.ended : report_.unfinished);
+                               const Result<StoredJob> job = reader_.job(row, {});
+                               if (job) return {};
+                               return note("job " + row.id.str(), fail(job.error()));
+                             });
+    if (done) done = note("index job_id", check_ids(db_, ids));
+    if (done) {
+      done = none("index job_id",
+                  "SELECT count(*) FROM (SELECT 1 FROM job GROUP BY id_high, id_low"
+                  " HAVING count(*) > 1)",
+                  "ids are there twice");
+    }
+    if (done) done = note("table later", check_changes(db_, changed));
+    return done;
+  }
+
+  Result<void> payloads() {
+    return none("table payload",
+                "SELECT count(*) FROM payload p"
+                " WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.seq = p.key >> 1)",
+                "payloads belong to no job");
+  }
+
+  Database& db_;
+  StoreReport& report_;
+  FactsTable facts_;
+  RowReader reader_;
+};
+
+}  // namespace
+
+Result<StoreReport> check_files(const std::string& path) {
+  const std::string wal = path + "-wal";
+  const uint64_t log_bytes = file_size(wal).value_or(0);
+  const bool has_log_file = file_size(wal).has_value();
+  StoreReport report;
+  report.bytes = file_size(path).value_or(0) + log_bytes;
+  report.clean = log_bytes == 0;
+  const auto damaged = [&](const Error& error) { report.damages.push_back(error.message); };
+
+  if (Result<void> log = check_log(wal, kPageBytes); !log) {
+    if (log.error().code != Errc::corrupt) return fail(std::move(log.error()));
+    damaged(log.error());
+  }
+  Result<std::unique_ptr<Database>> db = open_unchanged(path);
+  if (!db && db.error().code != Errc::corrupt) return fail(std::move(db.error()));
+  Result<void> checked;
+  if (db) {
+    checked = Check(**db, report).run(path);
+    db->reset();
+  } else {
+    damaged(db.error());
+  }
+  // SQLite makes the file of a log, even if only to find it empty.
+  if (!has_log_file && file_size(wal) == 0) std::remove(wal.c_str());
+  if (!checked) return fail(std::move(checked.error()));
+  return report;
+}
+
+}  // namespace zgrid::broker
