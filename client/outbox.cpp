@@ -14,11 +14,12 @@ Failure too_long(std::string_view what, size_t max) {
               "shorten it");
 }
 
-bool passes(const Error& error) {
+}  // namespace
+
+bool is_passing(const Error& error) {
   return error.code == Errc::queue_full || error.code == Errc::store_unavailable;
 }
 
-// When to try again what was refused at `now`; never() if there is no time for it.
 MonoTime next_try(const Error& error, const JobId& job, MonoTime now, MonoTime deadline) {
   const Millis advice =
       error.retry_after_ms > 0 ? Millis{error.retry_after_ms} : Outbox::kRetryDefault;
@@ -28,8 +29,6 @@ MonoTime next_try(const Error& error, const JobId& job, MonoTime now, MonoTime d
   const MonoTime last = deadline - Micros(Outbox::kLastTry);
   return now < last ? last : MonoTime::never();
 }
-
-}  // namespace
 
 Result<void> check_spec(const JobSpec& spec) {
   if (spec.service.empty()) return fail(Errc::bad_input, "the workflow's name is empty");
@@ -166,7 +165,7 @@ std::optional<Outbox::Acked> Outbox::on_ack(protocol::SubmitAck ack, MonoTime no
   bool any_again = false;
   std::erase_if(ack.items, [&](const protocol::SubmitAck::Item& item) {
     if (item.entry >= submit.jobs.size()) return true;
-    if (!batch.flags.retry_full || !item.error || !passes(*item.error)) return false;
+    if (!batch.flags.retry_full || !item.error || !is_passing(*item.error)) return false;
     // Of one batch all come back together, as they came.
     const MonoTime at = next_try(*item.error, submit.jobs.front().id, now, batch.deadline);
     if (at == MonoTime::never()) return false;

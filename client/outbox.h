@@ -32,6 +32,13 @@ struct SubmitFlags {
 Result<void> check_spec(const JobSpec& spec);
 Result<void> check_submission(const Submission& submission);
 
+// Whether the same can be accepted before long: the broker is full, or its store cannot write.
+bool is_passing(const Error& error);
+// When to try again what was refused for such a reason at `now`: after the broker's advice and up
+// to half as much again, by chance taken from the id; once more shortly before the deadline if that
+// would be too late; never() if there is no time for that either.
+MonoTime next_try(const Error& error, const JobId& job, MonoTime now, MonoTime deadline);
+
 class Outbox {
  public:
   // Jobs whose calls end within this of each other share a message.
@@ -56,9 +63,7 @@ class Outbox {
   void flush(uint64_t session, uint64_t& next_request,
              const std::function<bool(const protocol::Message&)>& send);
   // Nothing if that request is not (any more) of this outbox. Entries refused for a reason that
-  // passes are taken out of the ack and submitted again later, within their deadline: after what
-  // the broker advises and up to half as much again, so that those it refused do not all come back
-  // at once.
+  // passes are taken out of the ack and submitted again at their next_try(), all of them at once.
   std::optional<Acked> on_ack(protocol::SubmitAck ack, MonoTime now);
   // Requeues what waited for its retry, and returns what is out of time.
   std::vector<Refusal> on_time(MonoTime now);

@@ -73,10 +73,18 @@ int run(App& app, const WaitCommand& command);
 int run(App& app, const ResultCommand& command);
 int run(App& app, const CancelCommand& command);
 int run(App& app, const AttachCommand& command);
+int run(App& app, const RetryCommand& command);
 int run(App& app, const JobsCommand& command);
 int run(App& app, const WorkersCommand& command);
 int run(App& app, const StatusCommand& command);
 int run(App& app, const DrainCommand& command);
 int run(App& app, const DiscoverCommand& command);
+int run(App& app, const DlqListCommand& command);
+int run(App& app, const DlqShowCommand& command);
+int run(App& app, const DlqRetryCommand& command);
+int run(App& app, const DlqPurgeCommand& command);
+int run(App& app, const StoreCheckCommand& command);
+int run(App& app, const StoreBackupCommand& command);
+int run(App& app, const StoreRestoreCommand& command);
 
 }  // namespace zgrid::cli

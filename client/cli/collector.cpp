@@ -12,7 +12,7 @@ Collector::Collector(App& app, Session& session, const Show& show)
   session_.result = [this](const client::ResultView& view) { on_result(view); };
   session_.unknown = [this](const JobId& job) {
     if (!open_.contains(job)) return;
-    any_unknown_ = true;
+    any_missing_ = true;
     app_.out.error({Errc::not_found, "no job " + job.str(), "see 'zgrid jobs'", Effect::none, 0});
     drop(job);
   };
@@ -82,12 +82,23 @@ void Collector::flush() {
 }
 
 void Collector::show(const JobResult& result) {
-  ++shown_;
+  if (result.entry.purged) return show_purged(result);
   show_.outputs ? app_.out.result(result, show_.layout) : app_.out.ended(result);
 }
 
+// Its output is gone, whatever the state was: nothing may be taken for an empty one.
+void Collector::show_purged(const JobResult& result) {
+  any_missing_ = true;
+  app_.out.error({Errc::not_found,
+                  "job " + result.entry.job.str() +
+                      ": its result was purged after its retention; its state was " +
+                      std::string(status_name(result.status())),
+                  "broker.retention, retention_jobs and retention_bytes say how long results stay",
+                  Effect::none, 0});
+}
+
 int Collector::exit() const {
-  if (any_unknown_) return exit_code(Errc::not_found);
+  if (any_missing_) return exit_code(Errc::not_found);
   std::vector<int> exits;
   for (const auto& [place, status] : statuses_) exits.push_back(exit_of(status));
   return fold_exits(exits);

@@ -36,7 +36,8 @@ class Collector {
   [[nodiscard]] std::vector<JobId> open_jobs() const;
   [[nodiscard]] const std::map<size_t, JobStatus>& statuses() const { return statuses_; }
 
-  // The exit code once it is done: of the jobs, or 66 if the broker did not know one.
+  // The exit code once it is done: of the jobs, or 66 if the broker did not know one or had
+  // purged its result.
   [[nodiscard]] int exit() const;
   // Tells why the wait ended early and how to go on; returns the exit code. After a signal the
   // caller must end the process by session.signal().
@@ -46,18 +47,19 @@ class Collector {
   void on_result(const client::ResultView& view);
   void arrived(size_t place, JobResult result);
   void show(const JobResult& result);
+  void show_purged(const JobResult& result);
   int interrupted_private(Session::End end, const std::string& subject);
   void flush();
 
   App& app_;
   Session& session_;
   Show show_;
-  size_t next_place_ = 0, shown_ = 0;
+  size_t next_place_ = 0;
   std::unordered_map<JobId, size_t> open_;      // job to place
   std::unordered_map<JobId, JobResult> early_;  // came before expect()
   std::map<size_t, JobResult> held_;            // wait for those before them
   std::map<size_t, JobStatus> statuses_;
-  bool any_unknown_ = false;
+  bool any_missing_ = false;  // unknown, or purged
 };
 
 }  // namespace zgrid::cli

@@ -109,6 +109,11 @@ struct CancelCommand {
 struct AttachCommand {
   Selection jobs;
 };
+// Runs ended jobs again, as new ones.
+struct RetryCommand {
+  Selection jobs;
+  bool detach = false;
+};
 
 struct JobsCommand {
   uint32_t limit = 50;
@@ -123,10 +128,41 @@ struct DrainCommand {
 };
 struct DiscoverCommand {};
 
-using Command = std::variant<HelpCommand, VersionCommand, SecretNewCommand, SecretCheckCommand,
-                             SecretKeysCommand, ConfigShowCommand, ConfigCheckCommand,
-                             BrokerCommand, WorkerCommand, UpCommand, SubmitCommand, RunCommand,
-                             WaitCommand, ResultCommand, CancelCommand, AttachCommand, JobsCommand,
-                             WorkersCommand, StatusCommand, DrainCommand, DiscoverCommand>;
+// The dead-letter list.
+struct DlqListCommand {
+  uint32_t limit = 50;
+  std::string run;
+};
+struct DlqShowCommand {
+  std::string job;
+};
+struct DlqRetryCommand {
+  Selection jobs;
+  bool all = false;
+  bool detach = false;
+};
+struct DlqPurgeCommand {
+  Selection jobs;
+  bool all = false;
+};
+
+// A store as files. `store` is its path; empty: the configured one.
+struct StoreCheckCommand {
+  std::string store;
+};
+struct StoreBackupCommand {
+  std::string store, file;
+};
+struct StoreRestoreCommand {
+  std::string store, file;
+  bool force = false;
+};
+
+using Command = std::variant<
+    HelpCommand, VersionCommand, SecretNewCommand, SecretCheckCommand, SecretKeysCommand,
+    ConfigShowCommand, ConfigCheckCommand, BrokerCommand, WorkerCommand, UpCommand, SubmitCommand,
+    RunCommand, WaitCommand, ResultCommand, CancelCommand, AttachCommand, RetryCommand, JobsCommand,
+    WorkersCommand, StatusCommand, DrainCommand, DiscoverCommand, DlqListCommand, DlqShowCommand,
+    DlqRetryCommand, DlqPurgeCommand, StoreCheckCommand, StoreBackupCommand, StoreRestoreCommand>;
 
 }  // namespace zgrid::cli

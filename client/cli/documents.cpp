@@ -113,6 +113,7 @@ Json jobs_document(const std::vector<protocol::JobSummary>& jobs) {
     if (!job.worker_id.is_nil()) {
       worker = Json::object().set("id", job.worker_id.str()).set("name", job.worker_name);
     }
+    const bool is_running = job.status == JobStatus::running;
     list.push(Json::object()
                   .set("job", job.job.str())
                   .set("name", job.head.name)
@@ -123,7 +124,10 @@ Json jobs_document(const std::vector<protocol::JobSummary>& jobs) {
                   .set("attempt", job.attempt)
                   .set("worker", std::move(worker))
                   .set("times", times_json(job.submitted, job.started, job.finished,
-                                           millis_between(job.started, job.finished))));
+                                           millis_between(job.started, job.finished)))
+                  .set("reason", text_or_null(job.reason))
+                  .set("wedged", job.wedged)
+                  .set("idle_ms", is_running ? Json(int64_t{job.idle.count()}) : Json()));
   }
   return document().set("jobs", std::move(list));
 }
@@ -147,7 +151,8 @@ Json workers_document(const std::vector<protocol::WorkerView>& workers) {
                   .set("slots", worker.slots)
                   .set("free", worker.free)
                   .set("tags", std::move(tags))
-                  .set("services", std::move(services)));
+                  .set("services", std::move(services))
+                  .set("wedged", worker.wedged));
   }
   return document().set("workers", std::move(list));
 }
@@ -166,7 +171,8 @@ Json status_document(const protocol::StatusView& status) {
                          .set("epoch", status.epoch)
                          .set("durable", status.durable)
                          .set("admitting", status.admitting)
-                         .set("uptime_ms", int64_t{status.uptime.count()}))
+                         .set("uptime_ms", int64_t{status.uptime.count()})
+                         .set("refusing_reason", text_or_null(status.refusing_reason)))
       .set("jobs", std::move(jobs))
       .set("workers", Json::object()
                           .set("online", status.workers_online)
@@ -175,7 +181,12 @@ Json status_document(const protocol::StatusView& status) {
       .set("refused", Json::object()
                           .set("stale_results", status.stale_results)
                           .set("duplicate_results", status.duplicate_results)
-                          .set("malformed", status.malformed));
+                          .set("malformed", status.malformed))
+      .set("store", Json::object()
+                        .set("queued_bytes", status.queued_bytes)
+                        .set("retained_jobs", status.retained_jobs)
+                        .set("retained_bytes", status.retained_bytes)
+                        .set("remembered", status.remembered));
 }
 
 Json brokers_document(const std::vector<protocol::FoundBroker>& brokers,
@@ -199,7 +210,9 @@ Json brokers_document(const std::vector<protocol::FoundBroker>& brokers,
 Json states_document(const std::vector<JobState>& states) {
   Json list = Json::array();
   for (const JobState& state : states) {
-    list.push(Json::object().set("job", state.job.str()).set("status", status_name(state.status)));
+    Json one = Json::object().set("job", state.job.str()).set("status", status_name(state.status));
+    if (!state.retry_of.is_nil()) one.set("retry_of", state.retry_of.str());
+    list.push(std::move(one));
   }
   return document().set("jobs", std::move(list));
 }

@@ -21,10 +21,11 @@ Json workers_document(const std::vector<protocol::WorkerView>& workers);
 Json status_document(const protocol::StatusView& status);
 Json brokers_document(const std::vector<protocol::FoundBroker>& brokers,
                       const std::vector<std::string>& other_grids);
-// Of jobs without their results: what `submit --detach` and `cancel` print.
+// Of jobs without their results: what `submit --detach`, `retry --detach` and `cancel` print.
 struct JobState {
   JobId job;
   JobStatus status = JobStatus::queued;
+  JobId retry_of{};  // nil, and then not a member: it is no retry
 };
 Json states_document(const std::vector<JobState>& states);
 Json error_document(const Error& error);

@@ -1,107 +1,15 @@
 // wait, result, cancel, attach: what is done with jobs that were submitted before.
 #include <algorithm>
-#include <unordered_set>
 
 #include "client/cli/collector.h"
-#include "client/cli/input.h"
+#include "client/cli/selection.h"
 #include "client/cli/text.h"
 
 namespace zgrid::cli {
 namespace {
 
-// The ids that a selection means, in order. An empty list only for a run none of whose jobs is in
-// the wanted states.
-Result<std::vector<JobId>> select(App& app, Session& session, const Selection& selection) {
-  std::vector<std::string> selectors;
-  for (const std::string& selector : selection.selectors) {
-    if (selector != "-") {
-      selectors.push_back(selector);
-      continue;
-    }
-    auto ids = read_ids_from_stdin();
-    if (!ids) return fail(ids.error());
-    selectors.insert(selectors.end(), ids->begin(), ids->end());
-  }
-  auto jobs = session.resolve(selectors);
-  if (!jobs || selection.run.empty()) return jobs;
-
-  protocol::Query query;
-  query.run = selection.run;
-  query.states = selection.states;
-  auto answer = session.ask(query);
-  if (!answer) return fail(answer.error());
-  if (answer->jobs.empty()) {
-    query.states.clear();
-    query.limit = 1;
-    auto any = session.ask(query);
-    if (!any) return fail(any.error());
-    if (any->jobs.empty()) {
-      return fail(Errc::not_found, "no jobs of run '" + selection.run + "'", "see 'zgrid jobs'");
-    }
-    app.out.note("no job of run '" + selection.run + "' is in that state");
-  }
-  // Newest first on the wire; people and scripts think in the order of submission.
-  for (auto job = answer->jobs.rbegin(); job != answer->jobs.rend(); ++job) {
-    jobs->push_back(job->job);
-  }
-  return jobs;
-}
-
-// Checked before anything is connected.
-Result<void> check(const Selection& selection) {
-  if (selection.selectors.empty() && selection.run.empty()) {
-    return fail(Errc::usage, "which job is missing",
-                "give an id, a unique tail of one, last, - or --run NAME");
-  }
-  if (!selection.states.empty() && selection.run.empty()) {
-    return fail(Errc::usage, "--state needs --run");
-  }
-  return {};
-}
-
-struct Opened {
-  std::unique_ptr<Session> session;
-  std::vector<JobId> jobs;  // each once
-};
-Result<Opened> open(App& app, const Selection& selection) {
-  if (auto ok = check(selection); !ok) return fail(ok.error());
-  auto session = Session::open(app);
-  if (!session) return fail(session.error());
-  auto jobs = select(app, **session, selection);
-  if (!jobs) return fail(jobs.error());
-  Opened opened{std::move(*session), {}};
-  std::unordered_set<JobId> seen;
-  for (const JobId& job : *jobs) {
-    if (seen.insert(job).second) opened.jobs.push_back(job);
-  }
-  return opened;
-}
-
-// Watches in lists of bounded size; `each` hears the state of every known job.
-void watch_all(Session& session, const std::vector<JobId>& jobs, bool events, size_t& answers_due,
-               const std::function<void(const protocol::WatchAck::Item&)>& each) {
-  for (size_t at = 0; at < jobs.size(); at += limits::kBatchItemsMax) {
-    const size_t end = std::min(jobs.size(), at + limits::kBatchItemsMax);
-    ++answers_due;
-    session.connection().watch(
-        {jobs.begin() + static_cast<ptrdiff_t>(at), jobs.begin() + static_cast<ptrdiff_t>(end)},
-        events, session.answer_deadline(),
-        [&answers_due, each](Result<std::vector<protocol::WatchAck::Item>> items) {
-          --answers_due;
-          if (!items || !each) return;
-          for (const auto& item : *items) each(item);
-        });
-  }
-}
-
-int finish(Session& session, Collector& collector, Session::End end) {
-  const int exit = end == Session::End::done ? collector.exit() : collector.interrupted(end);
-  if (session.signal() != 0) Signals::die_by(session.signal());
-  return exit;
-}
-
 int wait_for(App& app, const Selection& selection, const Show& show, bool events) {
-  auto opened = open(app, selection);
+  auto opened = open_jobs(app, selection);
   if (!opened) return fail_with(app, opened.error());
   Session& session = *opened->session;
   Collector collector(app, session, show);
@@ -131,7 +39,7 @@ int run(App& app, const AttachCommand& command) {
 }
 
 int run(App& app, const ResultCommand& command) {
-  auto opened = open(app, command.jobs);
+  auto opened = open_jobs(app, command.jobs);
   if (!opened) return fail_with(app, opened.error());
   Session& session = *opened->session;
   Show show;
@@ -160,7 +68,7 @@ int run(App& app, const ResultCommand& command) {
 }
 
 int run(App& app, const CancelCommand& command) {
-  auto opened = open(app, command.jobs);
+  auto opened = open_jobs(app, command.jobs);
   if (!opened) return fail_with(app, opened.error());
   Session& session = *opened->session;
   Show show;

@@ -1,29 +1,13 @@
 #include "client/cli/parse.h"
 
-#include <CLI/App.hpp>
-#include <CLI/Config.hpp>
-#include <CLI/Formatter.hpp>
 #include <algorithm>
-#include <functional>
 
+#include "client/cli/parser.h"
 #include "protocol/base/limits.h"
 #include "protocol/base/units.h"
 
 namespace zgrid::cli {
 namespace {
-
-// Turns an Error into CLI11's exception, which parse() catches.
-template <class T>
-T value_of(const std::string& option, Result<T> result) {
-  if (!result) {
-    throw CLI::ValidationError(option, result.error().message + "\n" + result.error().hint);
-  }
-  return std::move(*result);
-}
-[[noreturn]] void reject(const std::string& option, const std::string& value,
-                         const std::string& expected) {
-  throw CLI::ValidationError(option, "'" + value + "' is not " + expected);
-}
 
 void add_duration(CLI::App* app, const std::string& name, Millis& into, const std::string& help) {
   app->add_option_function<std::string>(
@@ -39,6 +23,35 @@ CLI::Option* add_list(CLI::App* app, const std::string& name, std::vector<std::s
   return app->add_option(name, into, help)->allow_extra_args(false);
 }
 
+// The deepest verb that was given, as the user would type it.
+std::string path_of(const CLI::App& app) {
+  const CLI::App* at = &app;
+  std::string path = "zgrid";
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    path += " " + at->get_name();
+  }
+  return path;
+}
+
+Error usage_error(const CLI::App& app, const CLI::ParseError& problem) {
+  std::string message = problem.what();
+  std::string hint = "see '" + path_of(app) + " --help'";
+  // Our own checks put their hint on a second line.
+  if (const size_t end = message.find('\n'); end != std::string::npos) {
+    if (end + 1 < message.size()) hint = message.substr(end + 1);
+    message.resize(end);
+  }
+  while (!message.empty() && (message.back() == '.' || message.back() == ' ')) message.pop_back();
+  return {Errc::usage, std::move(message), std::move(hint), Effect::none, 0};
+}
+
+}  // namespace
+
+void reject(const std::string& option, const std::string& value, const std::string& expected) {
+  throw CLI::ValidationError(option, "'" + value + "' is not " + expected);
+}
+
 uint64_t number(const std::string& option, const std::string& text, uint64_t max) {
   const bool digits =
       !text.empty() && text.size() < 19 &&
@@ -48,18 +61,6 @@ uint64_t number(const std::string& option, const std::string& text, uint64_t max
   }
   return std::stoull(text);
 }
-template <class Int>
-void add_number(CLI::App* app, const std::string& name, Int& into, uint64_t max,
-                const std::string& help) {
-  app->add_option_function<std::string>(
-         name,
-         [&into, name, max](const std::string& text) {
-           into = static_cast<Int>(number(name, text, max));
-         },
-         help)
-      ->type_name("N");
-}
-
 void add_run_name(CLI::App* app, std::string& into, const std::string& help) {
   app->add_option_function<std::string>(
          "--run",
@@ -81,81 +82,6 @@ std::vector<std::string> split_commas(const std::string& text) {
   return parts;
 }
 
-void add_states(CLI::App* app, std::vector<JobStatus>& into) {
-  app->add_option_function<std::vector<std::string>>(
-         "--state",
-         [&into](const std::vector<std::string>& values) {
-           for (const std::string& value : values) {
-             for (const std::string& name : split_commas(value)) {
-               const auto status = parse_status(name);
-               if (!status) {
-                 reject("--state", name,
-                        "a state: waiting queued running waiting_input succeeded failed timed_out "
-                        "cancelled aborted dead_letter");
-               }
-               into.push_back(*status);
-             }
-           }
-         },
-         "only jobs in this state")
-      ->allow_extra_args(false)
-      ->type_name("S");
-}
-
-class Parser {
- public:
-  Parser();
-  Result<Parsed> run(std::vector<std::string> arguments);
-
- private:
-  CLI::App* verb(const std::string& name, const std::string& help, const std::string& examples);
-  // A verb below a verb.
-  CLI::App* sub(CLI::App* parent, const std::string& name, const std::string& help,
-                const std::string& examples);
-  template <class C>
-  void makes(CLI::App* app, C& command) {
-    app->callback([this, &command] { chosen_ = [&command] { return Command(command); }; });
-  }
-  void add_globals();
-  void add_local_verbs();
-  void add_processes();
-  void add_submit();
-  void add_job_verbs();
-  void add_views();
-  void broker_flags(CLI::App* app, BrokerFlags& flags);
-  void worker_flags(CLI::App* app, WorkerFlags& flags, bool with_name);
-  void submit_options(CLI::App* app, SubmitCommand& submit);
-  void submit_kinds(CLI::App* app, SubmitCommand& submit);
-  void selection(CLI::App* app, Selection& jobs);
-
-  CLI::App app_{"turns the machines you already own into one grid", "zgrid"};
-  Globals globals_;
-  std::string lan_;
-  bool version_ = false;
-  std::function<Command()> chosen_;
-
-  VersionCommand version_command_;
-  SecretNewCommand secret_new_;
-  SecretCheckCommand secret_check_;
-  SecretKeysCommand secret_keys_;
-  ConfigShowCommand config_show_;
-  ConfigCheckCommand config_check_;
-  BrokerCommand broker_;
-  WorkerCommand worker_;
-  UpCommand up_;
-  SubmitCommand submit_;
-  RunCommand run_;
-  WaitCommand wait_;
-  ResultCommand result_;
-  CancelCommand cancel_;
-  AttachCommand attach_;
-  JobsCommand jobs_;
-  WorkersCommand workers_;
-  StatusCommand status_;
-  DrainCommand drain_, undrain_;
-  DiscoverCommand discover_;
-};
-
 Parser::Parser() {
   app_.require_subcommand(0, 1);
   app_.fallthrough();
@@ -174,6 +100,8 @@ Parser::Parser() {
   add_submit();
   add_job_verbs();
   add_views();
+  add_dead_letters();
+  add_store();
 }
 
 void Parser::add_globals() {
@@ -381,76 +309,6 @@ void Parser::add_submit() {
   makes(run, run_);
 }
 
-void Parser::selection(CLI::App* app, Selection& jobs) {
-  app->add_option("JOB", jobs.selectors, "ids, unique tails of ids, last, or - for ids on stdin");
-  add_run_name(app, jobs.run, "all jobs of this run");
-  add_states(app, jobs.states);
-}
-
-void Parser::add_job_verbs() {
-  CLI::App* wait = verb("wait", "wait for jobs to end; exits as they did",
-                        "  zgrid wait last\n  zgrid wait --run nightly --timeout 2h");
-  selection(wait, wait_.jobs);
-  makes(wait, wait_);
-  CLI::App* result = verb("result", "print the output of jobs that ended",
-                          "  zgrid result 5f0c\n  zgrid result last --json | jq .usage");
-  selection(result, result_.jobs);
-  makes(result, result_);
-  CLI::App* cancel = verb("cancel", "cancel jobs",
-                          "  zgrid cancel last\n  zgrid cancel --run nightly --state queued");
-  selection(cancel, cancel_.jobs);
-  makes(cancel, cancel_);
-  CLI::App* attach = verb("attach", "follow the events of jobs, then print their outputs",
-                          "  zgrid attach last\n  zgrid attach --run nightly --json");
-  selection(attach, attach_.jobs);
-  makes(attach, attach_);
-}
-
-void Parser::add_views() {
-  CLI::App* jobs = verb("jobs", "list jobs, newest first",
-                        "  zgrid jobs --state running\n"
-                        "  zgrid jobs --run nightly --limit 0 --json");
-  add_number(jobs, "--limit", jobs_.limit, UINT32_MAX, "at most so many (0: all)");
-  add_run_name(jobs, jobs_.run, "only jobs of this run");
-  add_states(jobs, jobs_.states);
-  makes(jobs, jobs_);
-  makes(verb("workers", "list workers", "  zgrid workers --json | jq '.workers[].name'"), workers_);
-  makes(verb("status", "the broker and its counts", "  zgrid status"), status_);
-  CLI::App* drain =
-      verb("drain", "let a worker finish and give it nothing new", "  zgrid drain gpu1");
-  drain->add_option("WORKER", drain_.worker, "its name or id")->required();
-  makes(drain, drain_);
-  CLI::App* undrain = verb("undrain", "give a drained worker work again", "  zgrid undrain gpu1");
-  undrain->add_option("WORKER", undrain_.worker, "its name or id")->required();
-  undrain_.undo = true;
-  makes(undrain, undrain_);
-  makes(verb("discover", "list the brokers that can be heard", "  zgrid discover --lan"),
-        discover_);
-}
-
-// The deepest verb that was given, as the user would type it.
-std::string path_of(const CLI::App& app) {
-  const CLI::App* at = &app;
-  std::string path = "zgrid";
-  while (!at->get_subcommands().empty()) {
-    at = at->get_subcommands().front();
-    path += " " + at->get_name();
-  }
-  return path;
-}
-
-Error usage_error(const CLI::App& app, const CLI::ParseError& problem) {
-  std::string message = problem.what();
-  std::string hint = "see '" + path_of(app) + " --help'";
-  // Our own checks put their hint on a second line.
-  if (const size_t end = message.find('\n'); end != std::string::npos) {
-    if (end + 1 < message.size()) hint = message.substr(end + 1);
-    message.resize(end);
-  }
-  while (!message.empty() && (message.back() == '.' || message.back() == ' ')) message.pop_back();
-  return {Errc::usage, std::move(message), std::move(hint), Effect::none, 0};
-}
-
 Result<Parsed> Parser::run(std::vector<std::string> arguments) {
   std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants them
   try {
@@ -470,8 +328,6 @@ Result<Parsed> Parser::run(std::vector<std::string> arguments) {
   }
   return Parsed{globals_, chosen_()};
 }
-
-}  // namespace
 
 Result<Parsed> parse(std::vector<std::string> arguments) {
   try {

@@ -16,6 +16,10 @@ class JsonRenderer final : public Renderer {
   void accepted(const std::vector<JobState>& jobs) override { line(states_document(jobs)); }
   void cancelled(const std::vector<JobState>& jobs) override { line(states_document(jobs)); }
   void jobs(const std::vector<protocol::JobSummary>& jobs) override { line(jobs_document(jobs)); }
+  void dead_letters(const std::vector<protocol::JobSummary>& jobs) override {
+    line(jobs_document(jobs));
+  }
+  void details(const JobResult& result) override { line(result_document(result)); }
   void workers(const std::vector<protocol::WorkerView>& workers) override {
     line(workers_document(workers));
   }

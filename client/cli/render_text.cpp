@@ -46,6 +46,27 @@ std::string failure_of(const JobResult& result) {
   return text;
 }
 
+// A running job without a sign of life says for how long.
+Cell status_cell(const protocol::JobSummary& job) {
+  std::string text(status_name(job.status));
+  if (!job.wedged) return {std::move(text), paint_of(job.status)};
+  return {text + " (wedged " + age(job.idle) + ")", Paint::red};
+}
+
+// To the second: 2026-01-31T08:15:00Z.
+std::string moment(WallTime time) {
+  if (time.us == 0) return "";
+  const std::string text = format_rfc3339(time);
+  return text.substr(0, text.find('.')) + "Z";
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+std::string state_of(const protocol::WorkerView& worker) {
+  const std::string text = !worker.online ? "offline" : worker.draining ? "draining" : "online";
+  return worker.wedged == 0 ? text : text + " (" + std::to_string(worker.wedged) + " wedged)";
+}
+
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {
@@ -127,7 +148,7 @@ class TextRenderer : public Renderer {
       rows.push_back({{short_id(job.job.str())},
                       {job.head.name},
                       {job.head.run},
-                      {std::string(status_name(job.status)), paint_of(job.status)},
+                      status_cell(job),
                       {job.worker_name},
                       {job.attempt == 0 ? "" : std::to_string(job.attempt)},
                       {between(job.submitted, job.started)},
@@ -136,18 +157,62 @@ class TextRenderer : public Renderer {
     print_table(rows);
   }
 
+  void dead_letters(const std::vector<protocol::JobSummary>& jobs) override {
+    Rows rows{head({"JOB", "NAME", "RUN", "TRY", "WHEN", "REASON"})};
+    for (const protocol::JobSummary& job : jobs) {
+      rows.push_back({{short_id(job.job.str()), Paint::bold},
+                      {job.head.name},
+                      {job.head.run},
+                      {std::to_string(job.attempt)},
+                      {moment(job.finished)},
+                      {first_line(job.reason)}});
+    }
+    print_table(rows);
+  }
+
+  void details(const JobResult& result) override {
+    const protocol::ResultEntry& entry = result.entry;
+    Rows rows;
+    const auto row = [&](const char* name, std::string value, Paint paint = Paint::none) {
+      if (!value.empty()) rows.push_back({{name, Paint::dim}, {std::move(value), paint}});
+    };
+    row("job", entry.job.str(), Paint::bold);
+    row("name", result.head.name);
+    row("run", result.head.run);
+    if (entry.index != 0) row("index", std::to_string(entry.index));
+    row("status", std::string(status_name(result.status())), paint_of(result.status()));
+    row("attempts", std::to_string(entry.attempt));
+    if (result.worker) row("worker", result.worker->name + " on " + result.worker->host);
+    row("submitted", moment(entry.submitted));
+    row("started", moment(entry.started));
+    row("finished", moment(entry.finished));
+    if (!entry.retry_of.is_nil()) row("retry of", entry.retry_of.str());
+    const auto& error = entry.outcome.error;
+    if (error) {
+      row("reason", first_line(error->message));
+      row("step", error->step);
+      if (error->exit_code) row("exit code", std::to_string(*error->exit_code));
+    }
+    print_table(rows);
+    if (!error) return;
+    std::string tail;
+    for (const std::string_view line : lines_of(error->stderr_tail)) {
+      tail += "  " + std::string(line) + "\n";
+    }
+    print(style_.is_terminal ? neutralise(tail) : tail);
+  }
+
   void workers(const std::vector<protocol::WorkerView>& workers) override {
     Rows rows{head({"NAME", "HOST", "OS", "ARCH", "STATE", "FREE", "LOAD", "TAGS", "SERVICES"})};
     for (const protocol::WorkerView& worker : workers) {
-      const char* state = !worker.online ? "offline" : worker.draining ? "draining" : "online";
-      const Paint paint = !worker.online    ? Paint::red
-                          : worker.draining ? Paint::yellow
-                                            : Paint::green;
+      const Paint paint = !worker.online || worker.wedged > 0 ? Paint::red
+                          : worker.draining                   ? Paint::yellow
+                                                              : Paint::green;
       rows.push_back({{worker.facts.name, Paint::bold},
                       {worker.facts.host},
                       {worker.facts.os},
                       {worker.facts.arch},
-                      {state, paint},
+                      {state_of(worker), paint},
                       {std::to_string(worker.free) + "/" + std::to_string(worker.slots)},
                       {std::to_string((worker.load_permille + 5) / 10) + "%"},
                       {tags_text(worker)},
@@ -165,7 +230,18 @@ class TextRenderer : public Renderer {
     row("version", status.program_version);
     row("up", age(status.uptime));
     row("store", status.durable ? "durable" : "memory: accepted jobs are lost with the broker");
-    if (!status.admitting) row("admission", "closed: the store cannot write", Paint::red);
+    if (!status.admitting) {
+      row("admission",
+          "closed: " +
+              (status.refusing_reason.empty() ? "the store cannot write" : status.refusing_reason),
+          Paint::red);
+    }
+    if (status.queued_bytes > 0) row("inputs", format_size(status.queued_bytes) + " wait");
+    if (status.retained_jobs + status.remembered > 0) {
+      row("kept", std::to_string(status.retained_jobs) + " results, " +
+                      format_size(status.retained_bytes) + "; " +
+                      std::to_string(status.remembered) + " purged and remembered");
+    }
     row("workers", std::to_string(status.workers_online) + " online, " +
                        std::to_string(status.free) + " of " + std::to_string(status.slots) +
                        " slots free");

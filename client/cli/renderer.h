@@ -40,6 +40,10 @@ class Renderer {
   virtual void accepted(const std::vector<JobState>& jobs) = 0;
   virtual void cancelled(const std::vector<JobState>& jobs) = 0;
   virtual void jobs(const std::vector<protocol::JobSummary>& jobs) = 0;
+  // The dead-letter list.
+  virtual void dead_letters(const std::vector<protocol::JobSummary>& jobs) = 0;
+  // All that is known of a job that ended.
+  virtual void details(const JobResult& result) = 0;
   virtual void workers(const std::vector<protocol::WorkerView>& workers) = 0;
   virtual void status(const protocol::StatusView& status, const std::string& endpoint) = 0;
   virtual void brokers(const std::vector<protocol::FoundBroker>& brokers,

@@ -1,6 +1,7 @@
 #include "client/cli/session.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "client/discover.h"
 
@@ -128,35 +129,40 @@ Result<protocol::Answer> Session::tell(protocol::Control control) {
   });
 }
 
+Result<std::vector<protocol::JobSummary>> Session::look_up(
+    const std::vector<std::string>& selectors) {
+  std::vector<protocol::JobSummary> found;
+  for (size_t at = 0; at < selectors.size(); at += limits::kBatchItemsMax) {
+    const size_t end = std::min(selectors.size(), at + limits::kBatchItemsMax);
+    protocol::Query query;
+    query.what = protocol::Query::What::resolve;
+    query.selectors.assign(selectors.begin() + static_cast<ptrdiff_t>(at),
+                           selectors.begin() + static_cast<ptrdiff_t>(end));
+    auto answer = ask(std::move(query));
+    if (!answer) return fail(answer.error());
+    if (answer->jobs.size() != end - at) {
+      return fail(Errc::internal, "the broker resolved another number of ids than asked");
+    }
+    std::move(answer->jobs.begin(), answer->jobs.end(), std::back_inserter(found));
+  }
+  return found;
+}
+
 Result<std::vector<JobId>> Session::resolve(const std::vector<std::string>& selectors) {
   std::vector<JobId> ids(selectors.size());
   std::vector<size_t> places;
-  protocol::Query query;
-  query.what = protocol::Query::What::resolve;
-  const auto flush = [&]() -> Result<void> {
-    if (places.empty()) return {};
-    auto answer = ask(query);
-    if (!answer) return fail(answer.error());
-    if (answer->jobs.size() != places.size()) {
-      return fail(Errc::internal, "the broker resolved another number of ids than asked");
-    }
-    for (size_t i = 0; i < places.size(); ++i) ids[places[i]] = answer->jobs[i].job;
-    places.clear();
-    query.selectors.clear();
-    return {};
-  };
+  std::vector<std::string> partial;
   for (size_t i = 0; i < selectors.size(); ++i) {
     if (auto id = JobId::parse(selectors[i])) {
       ids[i] = *id;
-      continue;
-    }
-    query.selectors.push_back(selectors[i]);
-    places.push_back(i);
-    if (places.size() == limits::kBatchItemsMax) {
-      if (auto ok = flush(); !ok) return fail(ok.error());
+    } else {
+      partial.push_back(selectors[i]);
+      places.push_back(i);
     }
   }
-  if (auto ok = flush(); !ok) return fail(ok.error());
+  auto found = look_up(partial);
+  if (!found) return fail(found.error());
+  for (size_t i = 0; i < places.size(); ++i) ids[places[i]] = (*found)[i].job;
   return ids;
 }
 

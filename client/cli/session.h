@@ -39,6 +39,8 @@ class Session final : public client::Listener {
   // Asks and waits for the answer. A signal ends the process.
   Result<protocol::Answer> ask(protocol::Query query);
   Result<protocol::Answer> tell(protocol::Control control);
+  // What the broker knows of each of these, in order. Errc::not_found, Errc::ambiguous.
+  Result<std::vector<protocol::JobSummary>> look_up(const std::vector<std::string>& selectors);
   // Full ids of what the user typed, in order; `-` was replaced before. Asks the broker only for
   // what is not a full id.
   Result<std::vector<JobId>> resolve(const std::vector<std::string>& selectors);

@@ -9,8 +9,6 @@
 namespace zgrid::cli {
 namespace {
 
-// A job that nobody took for so long says why.
-constexpr Seconds kWhyAfter{2};
 // Of a broadcast's children at most so many are asked about.
 constexpr size_t kWhyMax = 8;
 
@@ -21,7 +19,66 @@ struct Acceptance {
   JobStatus status = JobStatus::queued;
 };
 
-// Notes for those jobs that no worker has, in the broker's own words.
+// Waits for the acknowledgement.
+Session::End await_acceptance(App& app, Session& session, PreparedJob job,
+                              const SubmitCommand& command, const JobId& id, Acceptance& into) {
+  session.accepted = [&into](const client::Accepted& accepted) {
+    into.is_known = true;
+    into.status = accepted.status;
+    into.jobs.assign(accepted.children.begin(), accepted.children.end());
+    if (into.jobs.empty()) into.jobs.push_back(accepted.job);
+  };
+  session.refused = [&into](const JobId&, const Error& error) {
+    into.is_known = true;
+    into.refusal = error;
+  };
+  client::Submission submission;
+  submission.spec = std::move(job.spec);
+  submission.entry.id = id;
+  submission.entry.input = std::move(job.input);
+  submission.entry.key = command.key;
+  client::SubmitFlags flags;
+  flags.watch = !command.detach;
+  flags.events = command.follow && !command.detach;
+  flags.retry_full = !command.no_queue;
+  auto& connection = session.connection();
+  const MonoTime ack_by = std::min(session.deadline(), connection.deadline_in(session.reconnect()));
+  connection.submit(std::move(submission), flags, ack_by);
+  const auto end =
+      session.wait([&into] { return into.is_known; }, connection.deadline_in(kWhyAfter),
+                   [&] {
+                     if (const Error* reason = connection.waits_for_room())
+                       note_no_room(app, *reason);
+                   });
+  session.accepted = nullptr;
+  session.refused = nullptr;
+  return end;
+}
+
+int not_acknowledged(App& app, Session& session, Session::End end, const JobId& id) {
+  const std::string message = "job " + id.str() + " was not acknowledged";
+  const std::string hint =
+      "it may have been accepted: look with 'zgrid jobs'; submitting again "
+      "with the same --key is safe";
+  switch (end) {
+    case Session::End::done: break;
+    case Session::End::lost: return fail_with(app, session.lost_error());
+    case Session::End::signal:
+      app.out.note(message + " yet; " + hint);
+      return 128 + session.signal();
+    case Session::End::timeout:
+      // It stayed full to the end: that is the answer, and nothing was accepted.
+      if (const Error* reason = session.connection().waits_for_room()) {
+        return fail_with(app, *reason);
+      }
+      return fail_with(app,
+                       {Errc::timeout, message + " within --timeout", hint, Effect::unknown, 0});
+  }
+  return exit_code(Errc::internal);
+}
+
+}  // namespace
+
 void ask_why(App& app, Session& session, const std::vector<JobId>& jobs) {
   protocol::Query query;
   query.what = protocol::Query::What::explain;
@@ -49,56 +106,10 @@ void ask_why(App& app, Session& session, const std::vector<JobId>& jobs) {
                    });
 }
 
-// Waits for the acknowledgement.
-Session::End await_acceptance(Session& session, PreparedJob job, const SubmitCommand& command,
-                              const JobId& id, Acceptance& into) {
-  session.accepted = [&into](const client::Accepted& accepted) {
-    into.is_known = true;
-    into.status = accepted.status;
-    into.jobs.assign(accepted.children.begin(), accepted.children.end());
-    if (into.jobs.empty()) into.jobs.push_back(accepted.job);
-  };
-  session.refused = [&into](const JobId&, const Error& error) {
-    into.is_known = true;
-    into.refusal = error;
-  };
-  client::Submission submission;
-  submission.spec = std::move(job.spec);
-  submission.entry.id = id;
-  submission.entry.input = std::move(job.input);
-  submission.entry.key = command.key;
-  client::SubmitFlags flags;
-  flags.watch = !command.detach;
-  flags.events = command.follow && !command.detach;
-  flags.retry_full = false;  // a script decides itself how often it tries: 75
-  auto& connection = session.connection();
-  const MonoTime ack_by = std::min(session.deadline(), connection.deadline_in(session.reconnect()));
-  connection.submit(std::move(submission), flags, ack_by);
-  const auto end = session.wait([&into] { return into.is_known; });
-  session.accepted = nullptr;
-  session.refused = nullptr;
-  return end;
+void note_no_room(App& app, const Error& reason) {
+  const std::string full = reason.code == Errc::queue_full ? "the broker is full: " : "";
+  app.out.note(full + reason.message + "; trying again");
 }
-
-int not_acknowledged(App& app, Session& session, Session::End end, const JobId& id) {
-  const std::string message = "job " + id.str() + " was not acknowledged";
-  const std::string hint =
-      "it may have been accepted: look with 'zgrid jobs'; submitting again "
-      "with the same --key is safe";
-  switch (end) {
-    case Session::End::done: break;
-    case Session::End::lost: return fail_with(app, session.lost_error());
-    case Session::End::signal:
-      app.out.note(message + " yet; " + hint);
-      return 128 + session.signal();
-    case Session::End::timeout:
-      return fail_with(app,
-                       {Errc::timeout, message + " within --timeout", hint, Effect::unknown, 0});
-  }
-  return exit_code(Errc::internal);
-}
-
-}  // namespace
 
 int submit_job(App& app, Session& session, const SubmitCommand& command, PreparedJob job,
                bool is_private) {
@@ -116,7 +127,7 @@ int submit_job(App& app, Session& session, const SubmitCommand& command, Prepare
   client::JobIds ids;
   const JobId id = ids.next(connection.now().wall);
   Acceptance acceptance;
-  auto end = await_acceptance(session, std::move(job), command, id, acceptance);
+  auto end = await_acceptance(app, session, std::move(job), command, id, acceptance);
   if (end != Session::End::done && !acceptance.is_known) {
     return not_acknowledged(app, session, end, id);
   }

@@ -12,4 +12,11 @@ namespace zgrid::cli {
 int submit_job(App& app, Session& session, const SubmitCommand& command, PreparedJob job,
                bool is_private = false);
 
+// After so long a command says why it still waits: for a worker, or for room in the broker.
+inline constexpr Seconds kWhyAfter{2};
+// Notes for those of these jobs that no worker has, in the broker's own words.
+void ask_why(App& app, Session& session, const std::vector<JobId>& jobs);
+// That the broker refused jobs for a reason that passes, and that they are tried again.
+void note_no_room(App& app, const Error& reason);
+
 }  // namespace zgrid::cli

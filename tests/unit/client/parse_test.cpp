@@ -46,6 +46,13 @@ TEST(ParseTest, WhatCannotBeUnderstoodIsAUsageErrorWithAHint) {
       {"secret", "keys", "--role", "broker"},
       {"version", "--timeout", "soon"},
       {"drain"},
+      {"dlq"},
+      {"dlq", "show"},
+      {"dlq", "empty"},
+      {"store"},
+      {"store", "backup"},
+      {"store", "restore", "--force"},
+      {"store", "check", "extra"},
   };
   for (const Arguments& row : rows) {
     const auto result = parse(row);
@@ -140,6 +147,31 @@ TEST(ParseTest, EveryOptionOfSubmitArrives) {
   EXPECT_EQ(p.submit.kind, JobKind::prompt);
   EXPECT_EQ(p.submit.model + p.submit.provider + p.submit.system, "mps");
   EXPECT_EQ(p.worker.slots, 3u);
+}
+
+TEST(ParseTest, EndedJobsAreRetriedByIdRunOrAsAWholeList) {
+  const auto retry = parsed<RetryCommand>({"retry", "a", "b", "--detach"});
+  EXPECT_EQ(retry.jobs.selectors, (Arguments{"a", "b"}));
+  EXPECT_TRUE(retry.detach);
+  const auto run = parsed<RetryCommand>({"retry", "--run", "r", "--state", "failed,timed_out"});
+  EXPECT_EQ(run.jobs.run, "r");
+  EXPECT_EQ(run.jobs.states, (std::vector<JobStatus>{JobStatus::failed, JobStatus::timed_out}));
+  EXPECT_FALSE(run.detach);
+  EXPECT_EQ(parsed<DlqListCommand>({"dlq", "ls"}).limit, 50u);
+  EXPECT_EQ(parsed<DlqListCommand>({"dlq", "ls", "--limit", "0", "--run", "r"}).run, "r");
+  EXPECT_EQ(parsed<DlqShowCommand>({"dlq", "show", "last"}).job, "last");
+  EXPECT_TRUE(parsed<DlqRetryCommand>({"dlq", "retry", "--all"}).all);
+  EXPECT_EQ(parsed<DlqRetryCommand>({"dlq", "retry", "-"}).jobs.selectors, Arguments{"-"});
+  EXPECT_EQ(parsed<DlqPurgeCommand>({"dlq", "purge", "x"}).jobs.selectors, Arguments{"x"});
+}
+
+TEST(ParseTest, TheStoreIsTheConfiguredOneUnlessItIsNamed) {
+  EXPECT_EQ(parsed<StoreCheckCommand>({"store", "check"}).store, "");
+  EXPECT_EQ(parsed<StoreCheckCommand>({"store", "check", "--store", "/a.db"}).store, "/a.db");
+  EXPECT_EQ(parsed<StoreBackupCommand>({"store", "backup", "check"}).file, "check");
+  const auto restore = parsed<StoreRestoreCommand>({"store", "restore", "f", "--force"});
+  EXPECT_EQ(restore.file, "f");
+  EXPECT_TRUE(restore.force);
 }
 
 TEST(ParseTest, HelpAndVersionAreCommands) {

@@ -82,7 +82,8 @@ TEST(DocumentTest, ListsHaveTheFieldsOfTheContract) {
             R"({"schema":"zgrid/1","jobs":[{"job":"01890a5d-ac96-774b-bcce-b302099a8057",)"
             R"("name":"hash","run":"nightly","index":null,"kind":"workflow","status":"queued",)"
             R"("attempt":0,"worker":null,"times":{"submitted":null,"started":null,)"
-            R"("finished":null,"queued_ms":null,"run_ms":null}}]})");
+            R"("finished":null,"queued_ms":null,"run_ms":null},"reason":null,"wedged":false,)"
+            R"("idle_ms":null}]})");
   protocol::WorkerView worker;
   worker.facts = *sample().worker;
   worker.online = true;
@@ -93,9 +94,48 @@ TEST(DocumentTest, ListsHaveTheFieldsOfTheContract) {
             R"({"schema":"zgrid/1","workers":[{"id":"6fe1fa6f-3505-a86e-1fa0-a5ad079f572f",)"
             R"("name":"gpu1","host":"gpu1.lan","os":"Linux","arch":"x86_64","version":"0.1.0",)"
             R"("online":true,"draining":false,"slots":2,"free":2,"tags":{"gpu":"yes"},)"
-            R"("services":["hash"]}]})");
+            R"("services":["hash"],"wedged":0}]})");
   EXPECT_EQ(error_document({Errc::no_broker, "nobody", "", Effect::none, 0}).dump(),
             R"({"error":{"code":"no_broker","message":"nobody","hint":null}})");
+}
+
+TEST(DocumentTest, AWedgedJobSaysSinceWhenAndADeadOneWhy) {
+  protocol::JobSummary job;
+  job.status = JobStatus::running;
+  job.wedged = true;
+  job.idle = Millis{75'000};
+  const Json wedged = jobs_document({job});
+  const Json& first = wedged.find("jobs")->as_array()->front();
+  EXPECT_EQ(first.find("wedged")->dump() + first.find("idle_ms")->dump(), "true75000");
+  job = {};
+  job.status = JobStatus::dead_letter;
+  job.reason = "lost its worker 3 times";
+  const Json dead = jobs_document({job});
+  EXPECT_EQ(dead.find("jobs")->as_array()->front().find("reason")->dump(),
+            R"("lost its worker 3 times")");
+}
+
+TEST(DocumentTest, TheStatusTellsWhyNothingIsAcceptedAndWhatIsKept) {
+  protocol::StatusView view;
+  view.admitting = false;
+  view.refusing_reason = "the disk is full";
+  view.queued_bytes = 1;
+  view.retained_jobs = 2;
+  view.retained_bytes = 3;
+  view.remembered = 4;
+  const Json document = status_document(view);
+  EXPECT_EQ(document.find("broker")->find("refusing_reason")->dump(), R"("the disk is full")");
+  EXPECT_EQ(document.find("store")->dump(),
+            R"({"queued_bytes":1,"retained_jobs":2,"retained_bytes":3,"remembered":4})");
+}
+
+TEST(DocumentTest, TheIdsOfRetriesNameTheJobsThatTheyRepeat) {
+  const JobId old = id_of<JobId>("01890a5d-ac96-774b-bcce-b302099a8057");
+  const JobId fresh = id_of<JobId>("01890a5d-ac96-774b-bcce-b302099a8058");
+  EXPECT_EQ(states_document({{fresh, JobStatus::queued, old}, {old, JobStatus::failed}}).dump(),
+            R"({"schema":"zgrid/1","jobs":[{"job":"01890a5d-ac96-774b-bcce-b302099a8058",)"
+            R"("status":"queued","retry_of":"01890a5d-ac96-774b-bcce-b302099a8057"},)"
+            R"({"job":"01890a5d-ac96-774b-bcce-b302099a8057","status":"failed"}]})");
 }
 
 TEST(OutputTest, TextAloneIsPrintedByteForByteAndOtherDataAsItCame) {
