@@ -88,7 +88,8 @@ class Submit(harness.GridCase):
         self.assertEqual(sorted(worker["name"] for worker in workers), ["ann", "bob"])
         for worker in workers:
             self.assertEqual(list(worker), ["id", "name", "host", "os", "arch", "version", "online",
-                                            "draining", "slots", "free", "tags", "services"])
+                                            "draining", "slots", "free", "tags", "services",
+                                            "wedged"])
         bob = next(worker for worker in workers if worker["name"] == "bob")
         self.assertEqual(bob["tags"], {"gpu": "yes"})
         self.assertEqual((bob["online"], bob["draining"], bob["slots"]), (True, False, 2))
