@@ -1,9 +1,11 @@
 // zgrid's side of the comparison: no-op echo jobs from one client connection to a running broker.
 //
 //   bench_echo --secret-file FILE --broker ENDPOINT [--jobs N] [--window W] [--payload BYTES]
+//              [--queue yes]
 //
 // One submit call per job. Prints one JSON object. --window 1 measures latency. Every result is
-// compared with its input; a wrong, lost or failed one ends the program with 1.
+// compared with its input; a wrong, lost or failed one ends the program with 1. --queue yes waits
+// for the acknowledgements only: what a broker without workers does.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -24,6 +26,7 @@ using Clock = std::chrono::steady_clock;
 struct Options {
   std::string secret_file, broker;
   size_t jobs = 100'000, window = 1000, payload = 100;
+  bool queue = false;
 };
 
 class Load final : public client::Listener {
@@ -48,7 +51,7 @@ class Load final : public client::Listener {
     latencies_.clear();
   }
 
-  void on_accepted(const client::Accepted&) override {}
+  void on_accepted(const client::Accepted&) override { received_ += options_.queue ? 1 : 0; }
   void on_refused(const JobId&, const Error& error) override { fail_with(error.message); }
   void on_result(const client::ResultView& result) override {
     if (result.entry.outcome.status != JobStatus::succeeded || !(result.entry.output == input_)) {
@@ -77,7 +80,9 @@ class Load final : public client::Listener {
     submission.spec = spec_;
     submission.entry.id = ids_.next(client::system_now().wall);
     submission.entry.input = input_;
-    connection_->submit(std::move(submission), {}, MonoTime::never());
+    client::SubmitFlags flags;
+    flags.watch = !options_.queue;
+    connection_->submit(std::move(submission), flags, MonoTime::never());
     ++sent_;
   }
   [[noreturn]] static void fail_with(const std::string& message) {
@@ -104,6 +109,7 @@ Options parse(int argc, char** argv) {
     if (name == "--broker") options.broker = value;
     if (name == "--jobs") options.jobs = std::strtoull(value.c_str(), nullptr, 10);
     if (name == "--window") options.window = std::strtoull(value.c_str(), nullptr, 10);
+    if (name == "--queue") options.queue = value == "yes";
     if (name == "--payload") options.payload = std::strtoull(value.c_str(), nullptr, 10);
   }
   if (options.broker.empty() || options.jobs == 0 || options.window == 0) {
@@ -141,7 +147,8 @@ int main(int argc, char** argv) {
     load.reset();
     while (load.fill(jobs)) connection.run(Millis{1000});
   };
-  run(std::min<size_t>(options.jobs, 2000));  // handshakes and the first windows are not measured
+  // Handshakes and the first windows are not measured.
+  run(options.queue ? 1 : std::min<size_t>(options.jobs, 2000));
   const auto start = Clock::now();
   run(options.jobs);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();

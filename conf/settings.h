@@ -41,7 +41,7 @@ struct BrokerSettings {
   uint64_t queue_jobs_max = 10'000'000;
   uint64_t queue_bytes_max = 4ull << 30;  // of inputs that wait
   uint64_t in_flight_max = 1'000'000;     // unfinished jobs of one user@host
-  uint64_t memory_bytes = 256ull << 20;   // inputs kept in memory; the others wait in the store
+  uint64_t memory_bytes = 64ull << 20;    // inputs kept in memory; the others wait in the store
   // How long ended jobs are kept with their results: until the first of these is reached.
   Millis retention{7 * 24 * 3'600'000LL};
   uint64_t retention_bytes = 1ull << 30;

@@ -31,7 +31,7 @@ struct CoreConfig {
   uint64_t queue_jobs_max = 10'000'000;
   uint64_t queue_bytes_max = 4ull << 30;
   uint64_t in_flight_max = 1'000'000;
-  uint64_t memory_bytes = 256ull << 20;  // of inputs; the others stay in the store
+  uint64_t memory_bytes = 64ull << 20;  // of inputs; the others stay in the store
   Millis retention{7 * 24 * 3'600'000LL};
   uint64_t retention_bytes = 1ull << 30;
   uint64_t retention_jobs = 1'000'000;
