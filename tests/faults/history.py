@@ -2,8 +2,9 @@
 
 One line each, as it happened: microseconds of CLOCK_MONOTONIC, a word, and what belongs to it.
 load.cpp writes what clients did and heard (its head lists the words); the tests add `inject WHAT`
-and, from `zgrid jobs`, `status JOB STATUS ATTEMPT SINCE` (asked at SINCE). Started attempts come from the file `starts`,
-to which the steps of recorded workflows write themselves (tests/e2e/jobs/record.sh)."""
+and, from `zgrid jobs`, `status JOB STATUS ATTEMPT SINCE` (asked at SINCE). Started attempts come
+from the file `starts`, to which the steps of recorded workflows write themselves
+(tests/e2e/jobs/record.sh)."""
 
 import collections
 import os
