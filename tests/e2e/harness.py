@@ -107,6 +107,11 @@ def text_of(value):
     return base64.b64decode(value["$base64"]) if isinstance(value, dict) else value.encode()
 
 
+def adopt(pid):
+    """A child that a test started by itself, and ends by itself."""
+    _started.add(pid)
+
+
 def leftovers():
     """Command lines of our children that no test started and nobody ended; they are ended here."""
     def strangers():

@@ -104,6 +104,11 @@ class FaultGrid(harness.Grid):
                              env=env, program=[self.fault_env.load_binary])
         return Load(process)
 
+    @staticmethod
+    def adopt(popen):
+        """A process that the test starts and ends by itself is no leftover."""
+        harness.adopt(popen.pid)
+
     def audit(self, settle=60, check_starts=True):
         """Asks a fresh connection what became of every acknowledged job. The Verdict."""
         self.load("--settle", settle, mode="audit").finish(settle + 60)

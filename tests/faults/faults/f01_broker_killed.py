@@ -9,12 +9,12 @@ puts that in place of the store's files. To prove that this can fail, the last r
 with `synchronous = OFF` planted (a hook that release builds lack), which must lose jobs."""
 
 import pathlib
-import shutil
 import time
 
 import harness
 import history
 from outcome import Outcome
+from power import PowerCuts
 
 PLANT = "PLANT_STORE_WITHOUT_SYNC"
 
@@ -66,36 +66,6 @@ def kill_under_load(env, outcome, kills, seconds, rate, acked):
     outcome.must(verdict.ended["succeeded"] == verdict.acked, f"ended as {dict(verdict.ended)}")
 
 
-class PowerCuts:
-    """A grid whose broker runs on files that forget what was not synced."""
-
-    def __init__(self, env, grid, plant=False):
-        self.grid = grid
-        self.folder = grid.dir / "store"
-        self.copies = grid.dir / "copies"
-        self.folder.mkdir()
-        self.env = {"LD_PRELOAD": env.layer("unsynced"), "UNSYNCED_DIR": str(self.folder),
-                    "UNSYNCED_COPIES": str(self.copies), **({PLANT: "1"} if plant else {})}
-        self.broker = None
-        self.starts = 0
-
-    def start(self):
-        shutil.rmtree(self.copies, ignore_errors=True)
-        for name in ("contents", "names"):
-            (self.copies / name).mkdir(parents=True)
-        self.starts += 1
-        self.broker = self.grid.broker("--store", str(self.folder / "broker.db"),
-                                       name=f"broker-{self.starts}", env=self.env)
-
-    def cut(self):
-        self.grid.history.inject("cut", self.starts)
-        self.broker.kill()
-        for path in self.folder.iterdir():
-            path.unlink()
-        for path in (self.copies / "names").iterdir():
-            shutil.copy(path, self.folder / path.name)
-
-
 def cut_power(env, outcome, cuts, seconds, rate):
     with env.grid() as grid:
         power = PowerCuts(env, grid)
@@ -118,7 +88,7 @@ def prove_that_a_cut_shows_missing_syncs(env, outcome, seconds, rate):
         outcome.fact("a missing sync was not planted: built without ZGRID_TEST_HOOKS")
         return
     with env.grid() as grid:
-        power = PowerCuts(env, grid, plant=True)
+        power = PowerCuts(env, grid, {PLANT: "1"})
         power.start()
         load = grid.load("--rate", rate, "--window", 5000, "--settle", 0)
         harness.wait_until(lambda: grid.history.acked() > 100, 30, "acknowledged jobs")
