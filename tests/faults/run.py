@@ -179,13 +179,13 @@ def run_one(name, path, env):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("zgrid")
     parser.add_argument("load")
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--keep")
     parser.add_argument("faults", nargs="*")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     known = modules()
     unknown = [name for name in options.faults if name not in known]
     if unknown:
