@@ -29,8 +29,8 @@ def body(env, restarts, rate):
         grid.broker()
         workers = {name: grid.worker(name, slots=4) for name in NAMES}
         held = grid.load("--service", "held", "--count", 1, "--settle", 120)
-        quick = grid.load("--service", "quick", "--rate", rate, "--window", 5000, "--settle", 120)
         long_job = harness.wait_until(grid.starts, 30, "a start")[0]["job"]
+        quick = grid.load("--service", "quick", "--rate", rate, "--window", 5000, "--settle", 120)
         took, moves = [], 0
         for each in range(restarts):
             under_load(grid, rate)
