@@ -82,6 +82,9 @@ class Load:
 class FaultGrid(harness.Grid):
     """A grid with a history, a load driver and the jobs of tests/faults/jobs."""
 
+    host = "127.0.0.1"  # where its broker is
+    load_prefix = ()    # before the load driver's command, to run it elsewhere (hosts.py)
+
     def __init__(self, env, **options):
         super().__init__(**options)
         self.fault_env = env
@@ -89,6 +92,10 @@ class FaultGrid(harness.Grid):
         for file in (HERE / "jobs").glob("*"):
             (self.jobs_dir / file.name).write_bytes(file.read_bytes())
         self._loads = 0
+
+    @property
+    def endpoint(self):
+        return f"tcp://{self.host}:{self.port}"
 
     @property
     def store(self):
@@ -101,7 +108,7 @@ class FaultGrid(harness.Grid):
         process = self.start(mode, "--secret-file", str(self.secret), "--broker",
                              broker or self.endpoint, "--history", str(self.history.path),
                              *(str(arg) for arg in args), name=name or f"load-{self._loads}",
-                             env=env, program=[self.fault_env.load_binary])
+                             env=env, program=[*self.load_prefix, self.fault_env.load_binary])
         return Load(process)
 
     @staticmethod
