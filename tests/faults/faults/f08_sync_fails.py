@@ -3,7 +3,7 @@
 strace makes one sync of the store's thread fail. The broker must stop with 74: it cannot know what
 the disk has. The layer `unsynced` sees the failed sync as none, and the test goes on with what was
 synced before, so that whatever was acknowledged on the strength of a failed sync is found lost.
-Syncs before the broker is ready are the main thread's; they are counted from a start of their own."""
+Syncs before the broker is ready are the main thread's; they have starts of their own."""
 
 import pathlib
 import shutil
@@ -12,6 +12,7 @@ import subprocess
 import harness
 from outcome import Outcome
 from power import PowerCuts
+from starts import failing_sync, fails_or_is_ready, sync_fails_at
 
 EXIT_IO = 74
 
@@ -34,11 +35,6 @@ def body(env, syncs, starts):
     return outcome
 
 
-def inject(number):
-    return ["-qq", "-e", "trace=fdatasync,fsync", "-e", "signal=none",
-            "-e", f"inject=fdatasync,fsync:error=EIO:when={number}"]
-
-
 def during_starts(env, outcome, count):
     """A new store, and one that was left by a kill: the n-th sync of the start fails."""
     for kind in ("new", "killed"):
@@ -50,9 +46,8 @@ def during_starts(env, outcome, count):
                     broker = grid.broker("--store", str(where), name=f"before-{number}")
                     job = grid.submit("zgrid.echo", "kept")
                     broker.kill()
-                # With -D strace is a process beside the broker, not its parent.
                 broker = grid.broker("--store", str(where), wait=False, name=f"broker-{number}",
-                                     program=["strace", "-D", *inject(number), env.zgrid])
+                                     program=sync_fails_at(env, number))
                 if not fails_or_is_ready(broker):
                     outcome.must(broker.end() in (0, EXIT_IO), f"{kind} store: a strange end")
                     outcome.must(number > 1, f"no sync at all while a {kind} store is opened")
@@ -67,15 +62,6 @@ def during_starts(env, outcome, count):
                 if job:
                     outcome.must(grid.job(job)["status"] == "queued", f"{job} is lost")
                 again.kill()
-
-
-def fails_or_is_ready(broker):
-    """True once it has ended, False once it is ready."""
-    def seen():
-        if broker.popen.poll() is not None:
-            return "ended"
-        return "ready" if "broker ready" in broker.log else None
-    return harness.wait_until(seen, 20, "an end or a readiness") == "ended"
 
 
 def store_thread(pid):
@@ -98,7 +84,7 @@ def under_load(env, outcome, syncs):
             grid.history.inject("eio", number)
             log = grid.dir / f"strace-{number}"
             with open(log, "wb") as file:
-                strace = subprocess.Popen(["strace", *inject(number), "-p",
+                strace = subprocess.Popen(["strace", *failing_sync(number), "-p",
                                            store_thread(broker.pid)], stdout=file, stderr=file)
             grid.adopt(strace)
             try:
