@@ -124,10 +124,12 @@ void Connection::control(protocol::Control control, MonoTime deadline, AnswerDon
 void Connection::run(Millis max_wait, std::span<const int> fds) {
   MonoTime now = options_.clock().mono;
   links_.turn(now);
-  receive(now);
-  on_time(now);
+  bool heard = receive(now);
+  heard |= on_time(now);
   send_all(now);
   if (links_.state() == Links::State::failed) return finish_all(links_.error());
+  // What the caller waits for may have come between two turns: let it look before we sleep.
+  if (heard) return;
   const Millis wait = sleep_for(max_wait, now);
   if (wait <= Millis{0}) return;
   links_.wait(wait, fds);
@@ -138,9 +140,11 @@ void Connection::run(Millis max_wait, std::span<const int> fds) {
   send_all(now);
 }
 
-void Connection::receive(MonoTime now) {
+bool Connection::receive(MonoTime now) {
+  bool heard = false;
   protocol::Message message;
   while (links_.receive(message, is_pinned())) {
+    heard = true;
     if (auto* m = std::get_if<protocol::SubmitAck>(&message)) {
       on(*m, now);
     } else if (auto* results = std::get_if<protocol::Results>(&message)) {
@@ -157,7 +161,9 @@ void Connection::receive(MonoTime now) {
       on(*answer);
     }  // heartbeats and a goodbye need no answer: the link's end is seen by itself
   }
-  if (links_.session() != session_) on_new_session();
+  if (links_.session() == session_) return heard;
+  on_new_session();
+  return true;
 }
 
 Millis Connection::sleep_for(Millis max_wait, MonoTime now) const {
@@ -237,9 +243,10 @@ void Connection::finish(Call& call, const Error& error) {
   if (call.on_answer) call.on_answer(fail(error));
 }
 
-void Connection::on_time(MonoTime now) {
-  for (const auto& refusal : std::exchange(invalid_, {})) refuse(refusal);
-  for (const auto& refusal : outbox_.on_time(now)) refuse(refusal);
+bool Connection::on_time(MonoTime now) {
+  std::vector<Outbox::Refusal> refusals = std::exchange(invalid_, {});
+  for (auto& refusal : outbox_.on_time(now)) refusals.push_back(std::move(refusal));
+  for (const auto& refusal : refusals) refuse(refusal);
   std::vector<Call> late;
   std::erase_if(calls_, [&](auto& item) {
     if (item.second.deadline > now) return false;
@@ -250,6 +257,7 @@ void Connection::on_time(MonoTime now) {
     finish(call, {Errc::timeout, "the broker did not answer in time", "",
                   call.session == 0 ? Effect::none : Effect::unknown, 0});
   }
+  return !refusals.empty() || !late.empty();
 }
 
 void Connection::finish_all(const Error& error) {

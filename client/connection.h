@@ -97,7 +97,8 @@ class Connection {
   void control(protocol::Control control, MonoTime deadline, AnswerDone done);
 
   // One turn; sleeps for at most `max_wait` when there is nothing to do, and returns early when
-  // one of `fds` is readable or wake() was called.
+  // one of `fds` is readable or wake() was called. A turn in which something arrived never sleeps
+  // after it, so that a caller who waits for it sees it at once.
   void run(Millis max_wait, std::span<const int> fds = {});
   // Once it is over, run() never sleeps and answers everything with the error.
   // Ends a run() that sleeps. From any thread.
@@ -132,7 +133,9 @@ class Connection {
 
   void add_call(Call call);
   void add_watch(std::vector<JobId> jobs, bool events, MonoTime deadline, WatchDone done);
-  void receive(MonoTime now);
+  // Each: whether the listener or a caller may have heard something.
+  bool receive(MonoTime now);
+  bool on_time(MonoTime now);
   void on(protocol::SubmitAck& ack, MonoTime now);
   void on(protocol::Results& results);
   void on(protocol::Events& events);
@@ -145,7 +148,6 @@ class Connection {
   void on_new_session();
   void report_early(const JobId& job);
   void send_all(MonoTime now);
-  void on_time(MonoTime now);
   void finish(Call& call, const Error& error);
   void refuse(const Outbox::Refusal& refusal);
   void finish_all(const Error& error);

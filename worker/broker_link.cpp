@@ -38,6 +38,7 @@ void BrokerLink::open(MonoTime now) {
   auto opened = Dealer::open(context_, std::move(dealer));
   failures_ = 0;
   refused_ = false;
+  opened_at_ = now;
   move_on_at_ = now + Micros(kTry);
   if (!opened || !(*opened)->connect(endpoint_)) return;
   dealer_ = std::move(*opened);
@@ -84,6 +85,8 @@ Result<BrokerLink::News> BrokerLink::turn(MonoTime now) {
         refused_ = refused_ || ++failures_ >= kHandshakeFailuresMax;
         break;
       case LinkEvent::What::connected:
+        if (!is_up_) move_on_at_ = std::max(move_on_at_, opened_at_ + Micros(kTryAnswering));
+        break;
       case LinkEvent::What::accept_failed: break;
     }
   }

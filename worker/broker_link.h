@@ -17,6 +17,9 @@ class BrokerLink {
  public:
   // How long one place is tried before the next.
   static constexpr Millis kTry{3000};
+  // One that takes TCP connections has longer: the handshake takes three round trips, and the
+  // transport gives it 5 s.
+  static constexpr Millis kTryAnswering{7000};
   // A connection that broke is left to libzmq for so long, then other places are tried as well.
   static constexpr Millis kStay{5000};
   static constexpr int kHandshakeFailuresMax = 3;
@@ -63,6 +66,7 @@ class BrokerLink {
   bool is_up_ = false;
   bool was_up_ = false;  // ever
   bool refused_ = false;
+  MonoTime opened_at_{};
   MonoTime move_on_at_ = MonoTime::never();
   MonoTime open_at_{};
   std::minstd_rand random_;

@@ -37,11 +37,15 @@ def binary():
     return _binary
 
 
+def set_binary(path):
+    global _binary
+    _binary = path
+
+
 def main():
     """Runs the calling suite."""
-    global _binary
     if len(sys.argv) > 1 and not sys.argv[1].startswith("-") and os.path.exists(sys.argv[1]):
-        _binary = os.path.abspath(sys.argv.pop(1))
+        set_binary(os.path.abspath(sys.argv.pop(1)))
     # What a killed worker leaves behind becomes our child, so that it can be seen.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ctest's timeout: clean up, too
@@ -103,6 +107,11 @@ def text_of(value):
     return base64.b64decode(value["$base64"]) if isinstance(value, dict) else value.encode()
 
 
+def adopt(pid):
+    """A child that a test started by itself, and ends by itself."""
+    _started.add(pid)
+
+
 def leftovers():
     """Command lines of our children that no test started and nobody ended; they are ended here."""
     def strangers():
@@ -148,15 +157,16 @@ class Done:
 class Process:
     """A process that stays: a broker, a worker, or a command that is not waited for."""
 
-    def __init__(self, grid, name, args, env, cwd):
+    def __init__(self, grid, name, args, env, cwd, program=None):
         self.name = name
         self.log_path = grid.dir / f"{name}.log"
         with open(self.log_path, "ab") as log:
             self._log_start = log.tell()
             self._out_path = grid.dir / f"{name}.out"
             with open(self._out_path, "wb") as out:
-                self.popen = subprocess.Popen([binary(), *args], stdin=subprocess.DEVNULL,
-                                              stdout=out, stderr=log, env=env, cwd=cwd)
+                self.popen = subprocess.Popen([*(program or [binary()]), *args],
+                                              stdin=subprocess.DEVNULL, stdout=out, stderr=log,
+                                              env=env, cwd=cwd)
         self.pid = self.popen.pid
         _started.add(self.pid)
 
@@ -234,9 +244,9 @@ class Grid:
     def endpoint(self):
         return f"tcp://127.0.0.1:{self.port}"
 
-    def broker(self, *args, name="broker", port=None, wait=True, env=None):
+    def broker(self, *args, name="broker", port=None, wait=True, env=None, program=None):
         bind = f"tcp://127.0.0.1:{port or self.port}"
-        process = self.start("broker", "--bind", bind, *args, name=name, env=env)
+        process = self.start("broker", "--bind", bind, *args, name=name, env=env, program=program)
         if wait:
             process.wait_for_log("broker ready")
         return process
@@ -249,9 +259,10 @@ class Grid:
             worker.wait_for_log(f"worker {name} ready")
         return worker
 
-    def start(self, *args, name="command", env=None, cwd=None):
+    def start(self, *args, name="command", env=None, cwd=None, program=None):
+        """Starts zgrid, or `program`: a list that begins with another program."""
         # In the grid's own folder: a ./zgrid.toml of the user's must not be read.
-        process = Process(self, name, args, {**self.env, **(env or {})}, cwd or self.dir)
+        process = Process(self, name, args, {**self.env, **(env or {})}, cwd or self.dir, program)
         self.processes.append(process)
         return process
 

@@ -4,6 +4,21 @@
 namespace zgrid::client {
 namespace {
 
+TEST_F(ConnectionTest, ATurnThatHeardSomethingDoesNotSleepAfterwards) {
+  open_and_welcome();
+  submit();
+  turn();
+  protocol::SubmitAck ack;
+  ack.request = broker_.take<protocol::Submit>().request;
+  const int sleeps = broker_.wire().sleeps;
+  broker_.say(ack);  // between two turns
+  connection_->run(Seconds{60});
+  EXPECT_EQ(heard_.accepted.size(), 1u);
+  EXPECT_EQ(broker_.wire().sleeps, sleeps);
+  connection_->run(Seconds{60});
+  EXPECT_EQ(broker_.wire().sleeps, sleeps + 1);
+}
+
 TEST_F(ConnectionTest, JobsOfOneTurnShareAMessageAndASpec) {
   open_and_welcome();
   const JobId first = submit();

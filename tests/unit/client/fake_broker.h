@@ -22,6 +22,7 @@ class FakeBroker {
     std::deque<protocol::Frames> to_broker, to_client;
     std::vector<protocol::LinkEvent> events;
     bool is_full = false;
+    int sleeps = 0;  // how often the client waited on it
   };
 
   OpenDealer opener() {
@@ -95,7 +96,7 @@ class FakeBroker {
     std::vector<protocol::LinkEvent> link_events() override {
       return std::exchange(wire_->events, {});
     }
-    void wait(Millis, std::span<const int>) override {}
+    void wait(Millis, std::span<const int>) override { ++wire_->sleeps; }
     void wake() override {}
 
    private:
