@@ -130,7 +130,10 @@ Result<void> create_database(const std::string& path) {
   const std::string fresh = path + ".new";
   for (const char* suffix : {"-wal", "-journal"}) std::remove((fresh + suffix).c_str());
   if (Result<void> made = make_private_file(fresh); !made) return made;
-  if (Result<void> filled = fill_new_file(fresh); !filled) return filled;
+  if (Result<void> filled = fill_new_file(fresh); !filled) {
+    filled.error().message = "cannot create store " + path + ": " + filled.error().message;
+    return filled;
+  }
   if (std::rename(fresh.c_str(), path.c_str()) != 0) {
     return fail(Errc::cannot_create, "cannot create " + path + ": " + std::strerror(errno));
   }
