@@ -80,7 +80,8 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
     if (fault.trouble == Trouble::corrupt || fault.trouble == Trouble::io) {
       done = fail(fault, "cannot checkpoint store " + path);
     }
-    if (done) done = check_database(*store->db_, path);
+    const bool log_is_empty = fault.trouble == Trouble::none;
+    if (done) done = check_database(*store->db_, path, log_is_empty);
   }
   if (done) done = migrate(*store->db_, path);
   if (done) done = store->begin_epoch();
