@@ -148,14 +148,14 @@ class Done:
 class Process:
     """A process that stays: a broker, a worker, or a command that is not waited for."""
 
-    def __init__(self, grid, name, args, env, cwd):
+    def __init__(self, grid, name, args, env, cwd, wrapper=()):
         self.name = name
         self.log_path = grid.dir / f"{name}.log"
         with open(self.log_path, "ab") as log:
             self._log_start = log.tell()
             self._out_path = grid.dir / f"{name}.out"
             with open(self._out_path, "wb") as out:
-                self.popen = subprocess.Popen([binary(), *args], stdin=subprocess.DEVNULL,
+                self.popen = subprocess.Popen([*wrapper, binary(), *args], stdin=subprocess.DEVNULL,
                                               stdout=out, stderr=log, env=env, cwd=cwd)
         self.pid = self.popen.pid
         _started.add(self.pid)
@@ -249,9 +249,11 @@ class Grid:
             worker.wait_for_log(f"worker {name} ready")
         return worker
 
-    def start(self, *args, name="command", env=None, cwd=None):
+    def start(self, *args, name="command", env=None, cwd=None, wrapper=()):
+        """`wrapper`: words before the program; they must exec it."""
         # In the grid's own folder: a ./zgrid.toml of the user's must not be read.
-        process = Process(self, name, args, {**self.env, **(env or {})}, cwd or self.dir)
+        process = Process(self, name, args, {**self.env, **(env or {})}, cwd or self.dir,
+                          wrapper)
         self.processes.append(process)
         return process
 
