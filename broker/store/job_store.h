@@ -65,8 +65,10 @@ struct PutEnd {
   GridTime ended;  // what its retention counts from
 };
 
-// About what an ended job takes in a store, in bytes: what retention counts.
-inline constexpr uint64_t kStoredRowBytes = 256;
+// About what an ended job takes in a store, in bytes: what retention counts. Measured: 526 bytes of
+// the file for a job with a short spec and 100 bytes in and out. Long specs and errors are not
+// counted, so that the core can tell without its store.
+inline constexpr uint64_t kStoredRowBytes = 320;
 constexpr uint64_t stored_bytes(uint64_t input, uint64_t output) {
   return kStoredRowBytes + input + output;
 }
@@ -166,7 +168,8 @@ class JobStore {
 
   // For recovery, once after opening: every unfinished job, and of each ended one what must be
   // remembered, in order of seq; what was purged, in order of number; the clock, if one was put.
-  // Errc::corrupt names the first row that fails its checksum.
+  // The clock comes first, then what was purged, then jobs, then drains; all five functions must be
+  // set. Errc::corrupt names the first row that fails its checksum.
   struct Recovered {
     // Inputs are read until there are so many bytes of them; those of later jobs are left out.
     uint64_t input_bytes_max = UINT64_MAX;

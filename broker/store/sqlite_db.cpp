@@ -145,6 +145,8 @@ int Database::on_wal(void* self, sqlite3*, const char*, int pages) {
 
 Result<void> Database::execute(const char* sql) {
   if (sqlite3_exec(db_, sql, nullptr, nullptr, nullptr) != SQLITE_OK) {
+    // Whatever it is asked first.
+    if (sqlite3_errcode(db_) == SQLITE_NOTADB) return broker::fail(fault(), "it cannot be read");
     return broker::fail(fault(), "the store refuses to execute \"" + std::string(sql) + "\"");
   }
   return {};

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "broker/store/page_check.h"
 #include "broker/store/store_files.h"
 
 namespace zgrid::broker {
@@ -124,6 +125,30 @@ Result<std::unique_ptr<Database>> open_checked(const std::string& path, bool may
   return fail(std::move(error));
 }
 
+Result<void> quick_check(Database& db) {
+  const Result<std::string> verdict = db.value("PRAGMA quick_check(1)");
+  if (!verdict) return fail(verdict.error());
+  if (*verdict == "ok") return {};
+  return fail(Errc::corrupt, *verdict);
+}
+
+Result<void> check_file(Database& db, const std::string& path) {
+  // The first page is the root of the list of the others.
+  PageLayout layout{0, 0, {1}};
+  Result<Statement> all = db.prepare(
+      "SELECT rootpage, (SELECT page_count FROM pragma_page_count),"
+      " (SELECT freelist_count FROM pragma_freelist_count) FROM sqlite_schema WHERE rootpage > 0");
+  if (!all) return fail(std::move(all.error()));
+  Step step = all->step();
+  for (; step == Step::row; step = all->step()) {
+    layout.roots.push_back(static_cast<uint32_t>(all->integer(0)));
+    layout.pages = static_cast<uint32_t>(all->integer(1));
+    layout.free_pages = static_cast<uint32_t>(all->integer(2));
+  }
+  if (step == Step::failed) return fail(db.fault(), "cannot read the list of tables");
+  return check_pages(path, layout);
+}
+
 }  // namespace
 
 Result<void> create_database(const std::string& path) {
@@ -171,14 +196,11 @@ Result<void> migrate(Database& db, const std::string& path) {
   return {};
 }
 
-Result<void> check_database(Database& db, const std::string& path) {
-  Result<std::string> verdict = db.value("PRAGMA quick_check(1)");
-  if (!verdict) return fail(std::move(verdict.error()));
-  if (*verdict != "ok") {
-    return fail(Errc::corrupt, "store " + path + " is damaged: " + *verdict,
-                "restore it from a backup, or move it away to begin with an empty one");
-  }
-  return {};
+Result<void> check_database(Database& db, const std::string& path, bool log_is_empty) {
+  Result<void> done = log_is_empty ? check_file(db, path) : quick_check(db);
+  if (done || done.error().code != Errc::corrupt) return done;
+  return fail(Errc::corrupt, "store " + path + " is damaged: " + done.error().message,
+              "restore it from a backup, or move it away to begin with an empty one");
 }
 
 Result<MetaPart> read_meta(Database& db) {

@@ -44,8 +44,9 @@ Result<int32_t> layout_version(Database& db, const std::string& path);
 // Brings an older layout up to kSchemaVersion in one transaction. Rows stay as they are: what they
 // lack is known to those who read them.
 Result<void> migrate(Database& db, const std::string& path);
-// Reads every page and what is in it. Errc::corrupt says what is wrong.
-Result<void> check_database(Database& db, const std::string& path);
+// Whether its pages fit together, from which what recovery reads is still to be checked. If
+// something is left in the log, all is left to SQLite. Errc::corrupt says what is wrong.
+Result<void> check_database(Database& db, const std::string& path, bool log_is_empty);
 
 Result<MetaPart> read_meta(Database& db);
 // Durable when it returns.

@@ -30,8 +30,9 @@ class SqliteStore final : public JobStore {
   // The log is this long from the start: what is due, and a commit of large payloads.
   static constexpr uint64_t kWalBytes = 16u << 20;
 
-  // Makes the file if there is none. Raises the epoch. After an unclean stop it first reads the
-  // whole file, about a second for each GB.
+  // Makes the file if there is none, migrates one of an older release, raises the epoch. After an
+  // unclean stop it first reads the log and looks whether all pages fit together, from the disk
+  // rather than from memory: about a second for each GB. Rows are checked as they are read.
   static Result<std::unique_ptr<JobStore>> open(const std::string& path);
   ~SqliteStore() override;
 
@@ -66,6 +67,7 @@ class SqliteStore final : public JobStore {
   bool write_drain(const PutDrain& drain);
   bool write_clock(const PutClock& clock);
   bool purge(const Purge& purge);
+  bool drop_rows(uint64_t first_seq, uint64_t last_seq);
   bool forget(uint64_t number);
   bool encode_changes(const Folded& folded, uint64_t seq);
   bool write_payload(int64_t key, const Payload& payload);
@@ -93,6 +95,7 @@ class SqliteStore final : public JobStore {
 
   Fold fold_;
   std::string accepted_part_, state_part_, ended_part_;  // of the row that is being written
+  std::vector<uint64_t> purged_seqs_;                    // of the purge that is being written
   // seq * 16 + status of each unfinished job; complete once recover() went through.
   IdMap unfinished_;
   bool unfinished_known_ = false;

@@ -50,7 +50,7 @@ Result<StoreReport> check_whole(const std::string& path) {
   return fail(Errc::corrupt,
               "store " + path + " is damaged: " + report->damages.front() +
                   (more == 0 ? "" : " (and " + std::to_string(more) + " more)"),
-              "zgrid store check " + path + " lists what is damaged");
+              "zgrid store check --store " + path + " lists what is damaged");
 }
 
 Result<void> copy_files(const std::string& from, const std::string& to, const MetaPart& meta) {

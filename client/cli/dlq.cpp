@@ -86,10 +86,14 @@ Result<void> purge(Session& session, const std::vector<JobId>& jobs) {
 int run(App& app, const DlqListCommand& command) {
   auto session = Session::open(app);
   if (!session) return fail_with(app, session.error());
-  auto jobs = list(**session, command.limit, command.run);
+  // One more than is shown tells whether there are more.
+  const bool is_bounded = command.limit != 0 && command.limit != UINT32_MAX;
+  auto jobs = list(**session, is_bounded ? command.limit + 1 : 0, command.run);
   if (!jobs) return fail_with(app, jobs.error());
+  const bool has_more = is_bounded && jobs->size() > command.limit;
+  if (has_more) jobs->resize(command.limit);
   app.out.dead_letters(*jobs);
-  if (command.limit != 0 && jobs->size() == command.limit) {
+  if (has_more) {
     app.out.note("the newest " + std::to_string(command.limit) + "; --limit 0 shows all");
   }
   return 0;

@@ -238,8 +238,8 @@ class TextRenderer : public Renderer {
     }
     if (status.queued_bytes > 0) row("inputs", format_size(status.queued_bytes) + " wait");
     if (status.retained_jobs + status.remembered > 0) {
-      row("kept", std::to_string(status.retained_jobs) + " results, " +
-                      format_size(status.retained_bytes) + "; " +
+      row("kept", format_size(status.retained_bytes) + " of " +
+                      std::to_string(status.retained_jobs) + " ended, " +
                       std::to_string(status.remembered) + " purged and remembered");
     }
     row("workers", std::to_string(status.workers_online) + " online, " +

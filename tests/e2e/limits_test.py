@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 """Limits are answers: full queues are waited for, and results go when their retention is over."""
 
-import json
+import pathlib
+import subprocess
 import time
+import unittest
 
 import harness
+
+# Room for the store, its log and its reserve.
+DISK = "48m"
 
 
 class FullQueue(harness.GridCase):
@@ -110,12 +115,61 @@ class Retention(harness.GridCase):
 
 
 class FullDisk(harness.GridCase):
-    def test_the_status_of_a_broker_that_takes_jobs_has_no_reason(self):
-        with harness.Grid() as grid:
-            grid.broker()
-            status = json.loads(grid.ok("status", "--json").out)
-            self.assertTrue(status["broker"]["admitting"])
-            self.assertIsNone(status["broker"]["refusing_reason"])
+    """The broker's store lies on a disk of its own: a tmpfs that only the broker sees."""
+
+    @classmethod
+    def set_up(cls):
+        state = cls.grid.dir / "state" / "zgrid"
+        state.mkdir(parents=True)
+        mount = ["unshare", "-m", "sh", "-c",
+                 f'mount -t tmpfs -o size={DISK} none "{state}" && exec "$0" "$@"']
+        if subprocess.run([*mount, "true"], capture_output=True, check=False).returncode != 0:
+            raise unittest.SkipTest("this user cannot mount a tmpfs")
+        cls.broker = cls.grid.start("broker", "--bind", cls.grid.endpoint, name="broker",
+                                    program=[*mount, harness.binary()])
+        cls.broker.wait_for_log("broker ready")
+        cls.grid.worker("ann")
+        cls.filler = pathlib.Path(f"/proc/{cls.broker.pid}/root{state}/filler")
+
+    def admission(self):
+        broker = self.grid.ok("status", "--json").json["broker"]
+        return broker["admitting"], broker["refusing_reason"]
+
+    def submit(self, text, *args):
+        return self.grid.run("submit", "workflow", "zgrid.echo", "--text", text, "--detach",
+                             "--json", *args)
+
+    def fill_disk(self):
+        try:
+            with open(self.filler, "wb", buffering=0) as filler:
+                while filler.write(bytes(1 << 20)):
+                    pass
+        except OSError:
+            pass
+        # What the log has in reserve is used up, too.
+        for _ in range(100):
+            done = self.submit("x" * (100 << 10), "--no-queue")
+            if done.code != 0:
+                return done
+        return self.fail("the disk is not full")
+
+    def test_a_full_disk_is_waited_for_and_the_broker_goes_on_by_itself(self):
+        self.assertEqual(self.admission(), (True, None))
+        done = self.fill_disk()
+        self.check(done, 75)
+        self.assertEqual(done.error["code"], "store_unavailable")
+        admitting, reason = self.admission()
+        self.assertFalse(admitting)
+        self.assertTrue(reason)
+        self.assertIn(reason, self.grid.ok("status").out)
+        self.check(self.submit("y", "--timeout", "1s"), 75)
+        waiting = self.grid.start("submit", "workflow", "zgrid.echo", "--text", "patient",
+                                  name="waiting")
+        waiting.wait_for_log("trying again")
+        self.filler.unlink()
+        self.assertEqual(waiting.popen.wait(15), 0, waiting.log)
+        self.assertEqual(waiting.out, "patient")
+        self.assertEqual(self.admission(), (True, None))
 
 
 if __name__ == "__main__":

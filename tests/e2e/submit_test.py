@@ -103,7 +103,8 @@ class Submit(harness.GridCase):
         self.assertEqual([job["job"] for job in jobs], ids[::-1])
         for job in jobs:
             self.assertEqual(list(job), ["job", "name", "run", "index", "kind", "status", "attempt",
-                                         "worker", "times"])
+                                         "worker", "times", "reason", "wedged",
+                                         "idle_ms"])
             self.assertEqual(list(job["times"]), TIMES)
         jobs = self.grid.ok("jobs", "--run", "listed", "--limit", "1", "--json").json["jobs"]
         self.assertEqual([job["job"] for job in jobs], [ids[2]])
