@@ -55,6 +55,7 @@ import history as history_file  # noqa: E402
 from outcome import Outcome, Skip, table  # noqa: E402
 
 PR_SET_CHILD_SUBREAPER = 36
+LOGS_SHOWN = 6  # of a grid that failed
 
 
 class Load:
@@ -110,6 +111,13 @@ class FaultGrid(harness.Grid):
                              *(str(arg) for arg in args), name=name or f"load-{self._loads}",
                              env=env, program=[*self.load_prefix, self.fault_env.load_binary])
         return Load(process)
+
+    def _show_logs(self):
+        """Of the latest few: a fault may have started hundreds of brokers."""
+        logs = sorted(self.dir.glob("*.log"), key=lambda log: log.stat().st_mtime)
+        for log in logs[:-LOGS_SHOWN]:
+            log.unlink()
+        super()._show_logs()
 
     @staticmethod
     def adopt(popen):
