@@ -4,7 +4,7 @@
 Usage: run.py ZGRID_BINARY LOAD_BINARY [--long] [--keep FILE] [F1 F7 …]
 
 Without names: all faults. The short form (CI) checks the properties; --long has the numbers of
-docs/operations.md and is strict about times. --keep appends the table to a file. Prints a line for
+README.md and is strict about times. --keep appends the table to a file. Prints a line for
 each fault as it ends and the table at the end. Exit: 0 all held, 1 a violation, 77 all skipped.
 
 A fault is a module faults/fNN_NAME.py. The first line of its docstring is its title. It defines
