@@ -58,6 +58,7 @@ class Loop {
   void drop(SessionId id, const char* reason);
   void sweep_silent();
   void notice_gap();
+  void mind_descriptors();
   void wait();
   void watch_fds();
   bool stop_requested() const;
@@ -77,6 +78,7 @@ class Loop {
   uint64_t turn_ = 0;
   bool inbox_empty_ = true;
   bool refusing_ = false;
+  bool keeps_out_ = false;  // newcomers, for lack of file descriptors
   std::vector<int> watched_;
   std::vector<Send> outgoing_;
   protocol::Router::Received received_;
