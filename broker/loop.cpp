@@ -103,6 +103,7 @@ bool Loop::turn() {
         ? parts_.log->warn("the store cannot write: submits are refused", {{"reason", done.reason}})
         : parts_.log->info("the store writes again");
   }
+  mind_descriptors();
   inbox_empty_ = !receive_batch();
   handle(core_.finish(inbox_empty_));
   deliver(outgoing_);
@@ -116,6 +117,14 @@ void Loop::notice_gap() {
   // Stopped by a signal, starved or suspended: silence in that time was ours, not the workers'.
   const Micros gap = now_.mono - slept_until_;
   if (gap > Micros(kGap)) core_.extend_leases(gap);
+}
+
+void Loop::mind_descriptors() {
+  if (parts_.router->keep_descriptors(now_.mono) == keeps_out_) return;
+  keeps_out_ = !keeps_out_;
+  keeps_out_ ? parts_.log->warn("few file descriptors are left: new connections wait",
+                                {{"hint", "raise the limit: ulimit -n, or LimitNOFILE="}})
+             : parts_.log->info("new connections are let in again");
 }
 
 bool Loop::receive_batch() {

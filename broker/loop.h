@@ -58,6 +58,7 @@ class Loop {
   void drop(SessionId id, const char* reason);
   void sweep_silent();
   void notice_gap();
+  void mind_descriptors();
   void wait();
   void watch_fds();
   bool stop_requested() const;
@@ -78,6 +79,7 @@ class Loop {
   bool inbox_empty_ = true;
   size_t inputs_due_ = 0;  // assignments that wait for the store to read their inputs
   std::string refusing_;   // the store's reason
+  bool keeps_out_ = false;  // newcomers, for lack of file descriptors
   std::vector<int> watched_;
   std::vector<Send> outgoing_;
   protocol::Router::Received received_;

@@ -1,6 +1,7 @@
 #include "broker/run_broker.h"
 
 #include <sodium.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <map>
@@ -90,6 +91,17 @@ std::unique_ptr<Announcer> make_announcer(const RunOptions& options, const Store
   return std::make_unique<Announcer>(std::move(*socket), std::move(members), std::move(self));
 }
 
+// Each connection takes a descriptor. The usual soft limit of 1024 is for programs that use
+// select().
+void raise_descriptor_limit() {
+  constexpr rlim_t kWanted = 65'536;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= kWanted) return;
+  limit.rlim_cur = std::min(limit.rlim_max, kWanted);
+  // Without it the broker has fewer connections, and says so when they run out.
+  static_cast<void>(::setrlimit(RLIMIT_NOFILE, &limit));
+}
+
 CoreConfig core_config(const RunOptions& options, const StoreInfo& store) {
   const conf::BrokerSettings& broker = options.settings.broker;
   CoreConfig config;
@@ -122,6 +134,7 @@ Result<void> run_broker(RunOptions options) {
   if (!store) return fail(std::move(store.error()));
   const StoreInfo info = (*store)->info();
 
+  raise_descriptor_limit();
   Context context(options.settings.broker.io_threads);
   Router::Options router_options;
   router_options.keys = curve_keys(options.roots.front(), Role::broker);

@@ -52,7 +52,8 @@ class Runner {
   struct Callbacks {
     std::function<void(const Token&, JobEvent)> on_event;
     // Exactly once for each started attempt, from start(), abort() or run(); its process groups
-    // are gone by then.
+    // are gone by then. `cancelled` without an abort(): the system had nothing to start it with, it
+    // may run elsewhere or later.
     std::function<void(const Token&, Outcome, Payload output)> on_end;
   };
 

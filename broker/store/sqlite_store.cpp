@@ -91,7 +91,9 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
   if (done) done = store->prepare();
   if (!done) {
     store->db_->abandon();
-    return fail(std::move(done.error()));
+    Error why = std::move(done.error());
+    if (why.message.find(path) == std::string::npos) why.message += ", in store " + path;
+    return fail(std::move(why));
   }
   store->low_space_ = !store->reserve_.fill();
   store->dead_ = false;

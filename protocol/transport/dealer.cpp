@@ -24,7 +24,7 @@ class ZmqDealer final : public Dealer {
     socket_.set(zmq::sockopt::curve_publickey, options.keys.public_key);
     socket_.set(zmq::sockopt::curve_secretkey, options.keys.secret_key);
     socket_.set(zmq::sockopt::curve_serverkey, options.server_public_key);
-    monitor_.emplace(context, socket_, &signal_);
+    monitor_.emplace(context, socket_, &signal_, nullptr);
   }
 
   Result<void> connect(const std::string& endpoint) override {

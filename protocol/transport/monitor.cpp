@@ -1,5 +1,6 @@
 #include "protocol/transport/monitor.h"
 
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -12,16 +13,18 @@ constexpr int kCounted = ZMQ_EVENT_ACCEPT_FAILED | ZMQ_EVENT_HANDSHAKE_SUCCEEDED
                          ZMQ_EVENT_HANDSHAKE_FAILED_AUTH | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                          ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_MONITOR_STOPPED;
 constexpr int kKept = kCounted | ZMQ_EVENT_CONNECTED | ZMQ_EVENT_DISCONNECTED;
+constexpr int kAtTheDoor = ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_CLOSED;
 
 // RFC 27: "try again later". Any other status is final.
 constexpr int kZapTemporary = 300;
 
 }  // namespace
 
-Monitor::Monitor(Context::Impl& context, zmq::socket_t& socket, const EventFd* notify)
-    : watched_(socket), notify_(notify), pair_(context.zmq, zmq::socket_type::pair) {
+Monitor::Monitor(Context::Impl& context, zmq::socket_t& socket, const EventFd* notify,
+                 Doorkeeper* door)
+    : watched_(socket), notify_(notify), door_(door), pair_(context.zmq, zmq::socket_type::pair) {
   const std::string endpoint = "inproc://zgrid.monitor." + std::to_string(++context.monitors);
-  const int watched = notify == nullptr ? kCounted : kKept;
+  const int watched = (notify == nullptr ? kCounted : kKept) | (door == nullptr ? 0 : kAtTheDoor);
   if (zmq_socket_monitor(socket.handle(), endpoint.c_str(), watched) != 0) throw zmq::error_t();
   pair_.set(zmq::sockopt::linger, 0);
   try {
@@ -63,11 +66,17 @@ void Monitor::on_event(int event, int value, std::string_view endpoint) {
   using What = LinkEvent::What;
   What what = What::connected;
   switch (event) {
+    case ZMQ_EVENT_LISTENING: return door_->on_listening(value);
+    case ZMQ_EVENT_ACCEPTED: return door_->on_accepted();
+    case ZMQ_EVENT_CLOSED: return door_->on_closed(value);
     case ZMQ_EVENT_CONNECTED: break;
     case ZMQ_EVENT_DISCONNECTED: what = What::disconnected; break;
     case ZMQ_EVENT_ACCEPT_FAILED:
+      // The doorkeeper was quicker.
+      if (value == EAGAIN) return;
       what = What::accept_failed;
       accept_failed_.fetch_add(1, std::memory_order_relaxed);
+      if (door_ != nullptr) door_->on_accept_failed(value);
       break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
       what = What::ready;

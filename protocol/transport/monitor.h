@@ -11,6 +11,7 @@
 #include <vector>
 #include <zmq.hpp>
 
+#include "protocol/transport/doorkeeper.h"
 #include "protocol/transport/event_fd.h"
 #include "protocol/transport/zmq_socket.h"
 
@@ -21,9 +22,10 @@ class Monitor {
   // More are of no use to a reader that comes late; the oldest are dropped.
   static constexpr size_t kEventsMax = 256;
 
-  // Counts, and, if `notify` is given, also keeps the events and signals it. All arguments must
-  // outlive the monitor. Throws zmq::error_t or std::system_error.
-  Monitor(Context::Impl& context, zmq::socket_t& socket, const EventFd* notify);
+  // Counts, and, if `notify` is given, also keeps the events and signals it. `door`, if given,
+  // hears of listeners and of who comes in. All arguments must outlive the monitor. Throws
+  // zmq::error_t or std::system_error.
+  Monitor(Context::Impl& context, zmq::socket_t& socket, const EventFd* notify, Doorkeeper* door);
   ~Monitor();
   Monitor(const Monitor&) = delete;
   Monitor& operator=(const Monitor&) = delete;
@@ -39,6 +41,7 @@ class Monitor {
 
   zmq::socket_t& watched_;
   const EventFd* notify_;
+  Doorkeeper* door_;
   zmq::socket_t pair_;
   std::atomic<uint64_t> handshakes_{0}, refused_keys_{0}, failed_handshakes_{0}, accept_failed_{0};
   mutable std::mutex mutex_;

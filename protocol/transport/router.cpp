@@ -67,7 +67,7 @@ class ZmqRouter final : public Router {
     if (zmq_setsockopt(socket_.handle(), kZapEnforceDomain, &enforce, sizeof enforce) != 0) {
       throw zmq::error_t();
     }
-    monitor_.emplace(context, socket_, nullptr);
+    monitor_.emplace(context, socket_, nullptr, &door_);
   }
 
   Result<std::string> bind(const std::string& endpoint) override {
@@ -133,6 +133,8 @@ class ZmqRouter final : public Router {
     return ready > 0 && items[0].revents != 0;
   }
 
+  bool keep_descriptors(MonoTime now) override { return door_.look(now); }
+
   [[nodiscard]] Counts counts() const override {
     Counts counts = monitor_->counts();
     counts.dropped_messages = dropped_;
@@ -150,6 +152,7 @@ class ZmqRouter final : public Router {
 
   // The handler goes last: whoever shakes hands while the socket closes must still be judged.
   std::optional<ZapHandler> zap_;
+  transport::Doorkeeper door_;
   zmq::socket_t socket_;
   std::optional<Monitor> monitor_;
   uint64_t dropped_ = 0;

@@ -105,6 +105,11 @@ class Router {
   // True if a message waits.
   virtual bool wait(Millis timeout, int other_fd) = 0;
 
+  // While few file descriptors are left, nobody new is let in over TCP; who is connected stays so.
+  // Keeping out happens by itself, letting in again here: call it every second or oftener. True if
+  // newcomers are kept out.
+  virtual bool keep_descriptors(MonoTime now) = 0;
+
   struct Counts {
     uint64_t handshakes = 0, refused_keys = 0, failed_handshakes = 0, accept_failed = 0;
     // Of more than 1 + limits::kPayloadFramesMax frames, or without a principal.

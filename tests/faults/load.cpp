@@ -24,9 +24,6 @@
 // A submit stands in the file before its bytes leave; the others when they were heard. result is
 // what a client was told, final what an audit found. The last line on stdout is a JSON summary.
 // Exit: 0 if everything that was acknowledged has ended, 3 if something is pending or unknown.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -44,23 +41,18 @@
 #include "protocol/codec.h"
 #include "protocol/hash.h"
 #include "protocol/keys.h"
+#include "tests/faults/history_file.h"
 
 namespace {
 
 using namespace zgrid;
+using faults::die;
+using faults::History;
+using faults::micros;
 using SteadyClock = std::chrono::steady_clock;
 
 volatile std::sig_atomic_t g_stop = 0;
 void on_signal(int) { g_stop = 1; }
-
-[[noreturn]] void die(const std::string& message, int code) {
-  std::fprintf(stderr, "fault_load: %s\n", message.c_str());
-  std::_Exit(code);
-}
-
-int64_t micros() {
-  return std::chrono::duration_cast<Micros>(SteadyClock::now().time_since_epoch()).count();
-}
 
 struct Options {
   bool audit = false;
@@ -78,39 +70,6 @@ struct Options {
   [[nodiscard]] Millis duration(const std::string& name, double otherwise) const {
     return Millis{static_cast<int64_t>(number(name, otherwise) * 1000)};
   }
-};
-
-// Lines of one turn leave in one write, so that a killed load leaves whole lines.
-class History {
- public:
-  explicit History(const std::string& path)
-      : fd_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)) {
-    if (fd_ < 0) die("cannot open " + path, 73);
-  }
-  ~History() {
-    flush();
-    ::close(fd_);
-  }
-  History(const History&) = delete;
-  History& operator=(const History&) = delete;
-
-  void line(const char* word, const std::string& rest) {
-    lines_ += std::to_string(micros());
-    lines_ += ' ';
-    lines_ += word;
-    if (!rest.empty()) (lines_ += ' ') += rest;
-    lines_ += '\n';
-  }
-  void flush() {
-    if (lines_.empty()) return;
-    const auto size = static_cast<ssize_t>(lines_.size());
-    if (::write(fd_, lines_.data(), lines_.size()) != size) die("cannot write the history", 74);
-    lines_.clear();
-  }
-
- private:
-  int fd_;
-  std::string lines_;
 };
 
 class Load final : public client::Listener {

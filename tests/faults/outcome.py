@@ -3,7 +3,7 @@
 import sys
 
 COUNTS = ("lost", "twice", "stale", "illegal", "wrong")
-SHOWN = 8  # problems of one fault that are printed
+SHOWN = 30  # problems of one fault that are printed
 
 
 class Skip(Exception):

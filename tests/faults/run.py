@@ -4,7 +4,7 @@
 Usage: run.py ZGRID_BINARY LOAD_BINARY [--long] [--keep FILE] [F1 F7 …]
 
 Without names: all faults. The short form (CI) checks the properties; --long has the numbers of
-docs/operations.md and is strict about times. --keep appends the table to a file. Prints a line for
+README.md and is strict about times. --keep appends the table to a file. Prints a line for
 each fault as it ends and the table at the end. Exit: 0 all held, 1 a violation, 77 all skipped.
 
 A fault is a module faults/fNN_NAME.py. The first line of its docstring is its title. It defines
@@ -55,6 +55,7 @@ import history as history_file  # noqa: E402
 from outcome import Outcome, Skip, table  # noqa: E402
 
 PR_SET_CHILD_SUBREAPER = 36
+LOGS_SHOWN = 6  # of a grid that failed
 
 
 class Load:
@@ -110,6 +111,13 @@ class FaultGrid(harness.Grid):
                              *(str(arg) for arg in args), name=name or f"load-{self._loads}",
                              env=env, program=[*self.load_prefix, self.fault_env.load_binary])
         return Load(process)
+
+    def _show_logs(self):
+        """Of the latest few: a fault may have started hundreds of brokers."""
+        logs = sorted(self.dir.glob("*.log"), key=lambda log: log.stat().st_mtime)
+        for log in logs[:-LOGS_SHOWN]:
+            log.unlink()
+        super()._show_logs()
 
     @staticmethod
     def adopt(popen):

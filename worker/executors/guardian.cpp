@@ -46,7 +46,6 @@ template <class Groups>
 }  // namespace
 
 void Guardian::start() {
-  tried_ = true;
   void* memory =
       ::mmap(nullptr, sizeof(Table), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   int ends[2];
@@ -81,7 +80,8 @@ Guardian::~Guardian() {
 }
 
 void Guardian::guard(pid_t group) {
-  if (!tried_) start();
+  // Where the system had no process to spare for it, it is tried again with the next group.
+  if (table_ == nullptr) start();
   if (table_ == nullptr) return;
   for (size_t i = 0; i < kGroupsMax; ++i) {
     if (table_->groups[i].load(std::memory_order_relaxed) != 0) continue;

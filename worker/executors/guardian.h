@@ -36,7 +36,6 @@ class Guardian {
   Table* table_ = nullptr;
   pid_t pid_ = -1;
   Fd alive_;  // closed by the kernel when we die
-  bool tried_ = false;
 };
 
 }  // namespace zgrid::worker

@@ -49,6 +49,8 @@ struct JobRun {
   bool ending = false;  // the outcome stands, its processes are being ended
   Outcome outcome;
   Payload output;
+  // It is given back, but not before; zero: it is not given back.
+  MonoTime rest_until{};
 
   // For telling busy from wedged.
   MonoTime last_active{};

@@ -168,6 +168,11 @@ void RunnerImpl::abort(const Token& token, JobStatus reason, Now now) {
   now_ = now;
   const bool nested = std::exchange(busy_, true);
   const auto found = runs_.find(token);
+  if (found != runs_.end() && found->second->rest_until != MonoTime{}) {
+    // It has not been given back yet, so it ends as asked.
+    found->second->rest_until = {};
+    found->second->ending = false;
+  }
   if (found != runs_.end() && !found->second->ending) {
     stop(*found->second, reason,
          reason == JobStatus::timed_out ? "its deadline passed" : "cancelled");
@@ -197,7 +202,10 @@ void RunnerImpl::run(Now now) {
 
 void RunnerImpl::end_overdue() {
   for (const auto& [token, run] : runs_) {
-    if (run->ending) continue;
+    if (run->ending) {
+      if (run->rest_until != MonoTime{}) end_or_rest(*run);
+      continue;
+    }
     if (run->time_limit_at() <= now_.mono) {
       stop(*run, JobStatus::timed_out,
            "it did not end within its time limit of " + format_duration(run->time_limit));
@@ -237,7 +245,11 @@ void RunnerImpl::hand_over_ended() {
 MonoTime RunnerImpl::deadline() const {
   MonoTime earliest = processes_->deadline();
   for (const auto& [token, run] : runs_) {
-    if (run->ending) continue;
+    if (run->ending) {
+      const bool rests = run->rest_until != MonoTime{} && run->processes.empty();
+      if (rests) earliest = std::min(earliest, run->rest_until);
+      continue;
+    }
     earliest = std::min(earliest, run->time_limit_at());
     for (const auto& [id, process] : run->processes) {
       earliest = std::min(earliest, process.time_limit_at);

@@ -69,8 +69,8 @@ void RunnerImpl::on_end(ProcessId id, const ProcessEnd& end) {
   }
   if (!run.ending) {
     on_step_exit(run, process, end);
-  } else if (run.processes.empty()) {
-    ended_.push_back(run.token());
+  } else {
+    end_or_rest(run);
   }
 }
 
@@ -177,7 +177,28 @@ void RunnerImpl::begin_end(JobRun& run, Outcome outcome, Payload output) {
   run.output = std::move(output);
   run.waiting.clear();
   for (const auto& [id, process] : run.processes) processes_->terminate(id, now_);
-  if (run.processes.empty()) ended_.push_back(run.token());
+  end_or_rest(run);
+}
+
+void RunnerImpl::end_or_rest(JobRun& run) {
+  if (!run.processes.empty() || run.rest_until > now_.mono) return;
+  run.rest_until = {};
+  ended_.push_back(run.token());
+}
+
+// This machine has no process, memory or descriptor to spare, which is not the job's fault: nobody
+// asked for the cancellation, so the broker takes it for a give-back and spends no budget on it.
+void RunnerImpl::give_back(JobRun& run, const std::string& reason) {
+  Outcome outcome;
+  outcome.status = JobStatus::cancelled;
+  outcome.event_type.clear();
+  JobError error;
+  error.kind = JobErrorKind::spawn;
+  error.message = reason;
+  error.took_effect = run.spawned_any;
+  outcome.error = std::move(error);
+  run.rest_until = now_.mono + kGiveBackRest;
+  begin_end(run, std::move(outcome), {});
 }
 
 }  // namespace zgrid::worker

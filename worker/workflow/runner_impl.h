@@ -42,6 +42,10 @@ class RunnerImpl final : public Runner, private ProcessListener {
     Error error;
   };
 
+  // An attempt that could not start keeps its slot for so long before it is given back. Otherwise a
+  // worker that can start nothing would draw in and give back job after job.
+  static constexpr Millis kGiveBackRest{1000};
+
   // runner.cpp
   void begin_job(Attempt attempt);
   bool prepare(JobRun& run);
@@ -71,7 +75,9 @@ class RunnerImpl final : public Runner, private ProcessListener {
   void fail_step(JobRun& run, const StepProcess& process, JobError error);
   void look_at_engine(JobRun& run);
   void begin_end(JobRun& run, Outcome outcome, Payload output);
+  void end_or_rest(JobRun& run);
   void fail_job(JobRun& run, JobStatus status, JobError error);
+  void give_back(JobRun& run, const std::string& reason);
 
   Options options_;
   Callbacks callbacks_;

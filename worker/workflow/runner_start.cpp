@@ -56,6 +56,9 @@ Providers::Choice RunnerImpl::provider_of(const JobRun& run) const {
 void RunnerImpl::start_step(JobRun& run, Engine::Start start) {
   const tl::expected<void, NotStarted> started = start_process(run, start);
   if (started) return;
+  if (started.error().error.code == Errc::not_ready) {
+    return give_back(run, started.error().error.message);
+  }
   JobError error;
   error.kind = started.error().kind;
   error.message = started.error().error.message;

@@ -24,7 +24,7 @@ def short(env):
 
 
 def long(env):
-    return body(env, kills=200, seconds=1.0, rate=2500, acked=100_000, cuts=40, queued=100_000)
+    return body(env, kills=200, seconds=0.5, rate=2500, acked=100_000, cuts=40, queued=100_000)
 
 
 def body(env, kills, seconds, rate, acked, cuts, queued):
@@ -42,7 +42,7 @@ def kill_under_load(env, outcome, kills, seconds, rate, acked):
         broker = grid.broker()
         for name in ("ann", "bob"):
             grid.worker(name, slots=4)
-        echoes = grid.load("--rate", rate, "--window", 20_000, "--settle", 120)
+        echoes = grid.load("--rate", rate, "--window", 4000, "--settle", 120)
         processes = grid.load("--service", "quick", "--rate", 20, "--window", 200, "--settle", 120)
         for kill in range(kills):
             harness.pause(seconds)
@@ -50,7 +50,8 @@ def kill_under_load(env, outcome, kills, seconds, rate, acked):
             grid.history.inject("kill", kill)
             broker.kill()
             at = time.monotonic()
-            broker = grid.broker(name=f"broker-{kill}")
+            broker = grid.broker(name=f"broker-{kill}", wait=False)
+            broker.wait_for_log("broker ready", 60)
             ready.append(time.monotonic() - at)
             harness.wait_until(lambda: len(grid.starts()) > before, 30, "a start after the kill")
             first.append(time.monotonic() - at)

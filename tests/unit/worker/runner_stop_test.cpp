@@ -1,5 +1,7 @@
 // How jobs end before their time, share the slots, and leave nothing behind.
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
 #include "runner_fixture.h"
 
@@ -353,6 +355,52 @@ TEST_F(PromptTest, a_provider_sees_its_own_key_and_a_clean_environment) {
   options_.providers[0].api_key_env = "KEY";
   open();
   EXPECT_EQ(run(prompt(), R"({"text":"x"})").text(), R"({"text":"k,"})");
+}
+
+// While it lives this process gets no further descriptor, so that no pipe to a child can be made.
+class NoDescriptors {
+ public:
+  NoDescriptors() {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const int lowest_free = fcntl(0, F_DUPFD_CLOEXEC, 0);
+    close(lowest_free);
+    const rlimit none{static_cast<rlim_t>(lowest_free), before_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &none);
+  }
+  ~NoDescriptors() { setrlimit(RLIMIT_NOFILE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(RunnerTest, an_attempt_that_the_system_cannot_start_is_given_back_after_a_rest) {
+  open(shell_workflow("quick", "printf ok"));
+  Token token;
+  {
+    const NoDescriptors none;
+    token = start(job("quick"));
+  }
+  EXPECT_EQ(ended_.count(token), 0u) << "it was given back at once";
+  EXPECT_LT(runner_->deadline(), MonoTime::never());
+  const Ended ended = wait(token);
+  EXPECT_EQ(ended.outcome.status, JobStatus::cancelled);
+  EXPECT_EQ(ended.error().kind, JobErrorKind::spawn);
+  EXPECT_THAT(ended.error().message, HasSubstr("cannot run 'sh'"));
+  EXPECT_FALSE(ended.error().took_effect);
+  EXPECT_EQ(run("quick").text(), R"({"text":"ok"})");
+}
+
+TEST_F(RunnerTest, an_attempt_that_rests_before_it_is_given_back_can_be_cancelled) {
+  open(shell_workflow("quick", "printf ok"));
+  Token token;
+  {
+    const NoDescriptors none;
+    token = start(job("quick"));
+  }
+  runner_->abort(token, JobStatus::timed_out, now_for_tests());
+  EXPECT_EQ(ended_.count(token), 1u);
+  EXPECT_EQ(ended_[token].outcome.status, JobStatus::timed_out);
+  EXPECT_EQ(runner_->deadline(), MonoTime::never());
 }
 
 }  // namespace

@@ -1,0 +1,72 @@
+"""One client of fifty never reads
+
+It goes on submitting at a rate that the workers can do, wants every result, and takes none. The
+broker must not keep them for it beyond a bound, and the others must not wait for it. Each round
+measures the others beside a client that submits as much and reads, and then beside it."""
+
+import pathlib
+
+from outcome import Outcome
+from peers import Peers
+
+OTHERS = 49
+RATE = 1000  # jobs a second of the one that does not read
+PAYLOAD = 10_000
+MEMORY_MAX = 64 << 20
+SLOWER_MAX = 1.5
+
+
+def short(env):
+    return body(env, rounds=1, seconds=4, rate=200)
+
+
+def long(env):
+    return body(env, rounds=5, seconds=20, rate=500)
+
+
+def body(env, rounds, seconds, rate):
+    outcome = Outcome("one client of 50 never reads", times=rounds)
+    grown, ratios = [], []
+    for _ in range(rounds):
+        with env.grid() as grid:
+            broker = grid.broker()
+            grid.worker("ann", slots=4)
+            crowd = ("--clients", OTHERS, "--rate", rate, "--seconds", seconds)
+            load = ("--payload", PAYLOAD, "--rate", RATE)
+            reader = Peers(env, grid, "crowd", "--clients", 1, *load)
+            before = Peers(env, grid, "crowd", *crowd).finish(seconds + 60)
+            reader.stop()
+            # What it keeps of ended jobs and in its pools is there by now.
+            memory = resident(broker.pid)
+            mute = Peers(env, grid, "mute", *load)
+            mute.wait_for_word("muted", 30)
+            beside = Peers(env, grid, "crowd", *crowd).finish(seconds + 90)
+            grown.append(peak(broker.pid) - memory)
+            ratios.append(beside["p99_us"] / before["p99_us"])
+            mute.stop()
+            for summary in (before, beside):
+                outcome.must(summary["ended"] == summary["submitted"],
+                             f"only {summary['ended']} of {summary['submitted']} ended")
+            outcome.must(broker.popen.poll() is None, "the broker is gone")
+    ratios.sort()
+    ratio = ratios[len(ratios) // 2]
+    outcome.fact(f"broker + {max(grown) / 2**20:.0f} MiB")
+    outcome.fact(f"p99 of the others × {ratio:.2f}")
+    outcome.must(max(grown) <= MEMORY_MAX, f"the broker grew by {max(grown) / 2**20:.0f} MiB")
+    env.strict(outcome, ratio <= SLOWER_MAX, f"p99 of the others rose to × {ratio:.2f}")
+    return outcome
+
+
+def status(pid, name):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(f"no {name}")
+
+
+def resident(pid):
+    return status(pid, "VmRSS")
+
+
+def peak(pid):
+    return status(pid, "VmHWM")
