@@ -150,7 +150,12 @@ struct Client::Impl final : client::Listener {
     if (auto state = take(job)) state->finish(tl::unexpected(public_error(error)));
   }
   void on_result(const client::ResultView& view) override {
-    if (auto state = take(view.entry.job)) state->finish(public_result(view));
+    auto state = take(view.entry.job);
+    if (!state) return;
+    if (view.entry.purged) {
+      return state->finish(tl::unexpected(public_error(client::purged_error(view.entry))));
+    }
+    state->finish(public_result(view));
   }
   void on_event(const JobId& job, uint32_t attempt, JobEvent& event) override {
     const auto found = open.find(job);

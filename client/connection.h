@@ -38,6 +38,9 @@ struct ResultView {
   const WorkerFactsRef& worker;  // null: none ever had it
 };
 
+// What to tell whoever asked for a result that was purged: an empty output would be a lie.
+Error purged_error(const protocol::ResultEntry& entry);
+
 // Hears of jobs. May call the connection's functions, but not run().
 class Listener {
  public:

@@ -12,6 +12,14 @@ constexpr size_t kEarlyMax = 65'536;
 
 }  // namespace
 
+Error purged_error(const protocol::ResultEntry& entry) {
+  return {Errc::not_found,
+          "job " + entry.job.str() + ": its result was purged after its retention; its state was " +
+              std::string(status_name(entry.outcome.status)),
+          "broker.retention, retention_jobs and retention_bytes say how long results stay",
+          Effect::none, 0};
+}
+
 void Connection::on(protocol::SubmitAck& ack, MonoTime now) {
   auto acked = outbox_.on_ack(std::move(ack), now);
   if (!acked) return;

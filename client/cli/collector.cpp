@@ -89,12 +89,7 @@ void Collector::show(const JobResult& result) {
 // Its output is gone, whatever the state was: nothing may be taken for an empty one.
 void Collector::show_purged(const JobResult& result) {
   any_missing_ = true;
-  app_.out.error({Errc::not_found,
-                  "job " + result.entry.job.str() +
-                      ": its result was purged after its retention; its state was " +
-                      std::string(status_name(result.status())),
-                  "broker.retention, retention_jobs and retention_bytes say how long results stay",
-                  Effect::none, 0});
+  app_.out.error(client::purged_error(result.entry));
 }
 
 int Collector::exit() const {

@@ -144,7 +144,8 @@ class Handle {
   // Waits until the broker has it on disk: the id of the job that it stands for (another one if
   // its key was known). Error "timeout" if that takes longer; the job is not affected.
   [[nodiscard]] Result<std::string> wait_accepted(Duration timeout) const;
-  // Waits for its end. Error "timeout" if that takes longer; the job goes on.
+  // Waits for its end. Error "timeout" if that takes longer; the job goes on. "not_found" if it
+  // ended so long ago that its result was purged; the message tells its state.
   [[nodiscard]] Result<JobResult> wait(Duration timeout) const;
 
  private:

@@ -24,6 +24,7 @@ class ClientTest : public ::testing::Test {
     options.settings.worker.name = "here";
     options.settings.worker.slots = 2;
     options.settings.worker.state_dir = folder_->path() + "/worker";
+    limit(options.settings.broker);
     options.roots = {protocol::derive_root(secret_).value()};
     options.store = "memory";
     log_ = Log::open("error", "text").value();
@@ -32,6 +33,7 @@ class ClientTest : public ::testing::Test {
     ASSERT_TRUE(grid) << grid.error().message;
     grid_ = std::move(*grid);
   }
+  virtual void limit(conf::BrokerSettings&) {}
   api::Options options() {
     api::Options options;
     options.brokers = {grid_->endpoints().front()};
@@ -51,6 +53,56 @@ class ClientTest : public ::testing::Test {
   std::unique_ptr<Log> log_;
   std::unique_ptr<cli::LocalGrid> grid_;
 };
+
+class FullClientTest : public ClientTest {
+ protected:
+  void limit(conf::BrokerSettings& broker) override { broker.queue_jobs_max = 1; }
+};
+
+TEST_F(FullClientTest, AFullQueueIsTriedAgainUntilThereIsRoomOrNoTime) {
+  auto client = api::Client::connect(options());
+  ASSERT_TRUE(client) << client.error().message;
+  api::Job later = echo("1");
+  later.delay = api::Duration{700};
+  ASSERT_TRUE(client->submit(later).wait_accepted(kPatience));
+  const auto patient = client->submit(echo("2")).wait(kPatience);
+  ASSERT_TRUE(patient) << patient.error().message;
+  EXPECT_EQ(patient->output, "2");
+
+  later.delay = api::Duration{60'000};
+  const auto last = client->submit(later);
+  ASSERT_TRUE(last.wait_accepted(kPatience));
+  auto hurried = options();
+  hurried.submit_timeout = api::Duration{300};
+  auto other = api::Client::connect(hurried);
+  ASSERT_TRUE(other);
+  const auto refused = other->submit(echo("3")).wait(kPatience);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "queue_full");
+  EXPECT_TRUE(refused.error().retryable);
+}
+
+class ForgetfulClientTest : public ClientTest {
+ protected:
+  void limit(conf::BrokerSettings& broker) override { broker.retention_jobs = 1; }
+};
+
+TEST_F(ForgetfulClientTest, APurgedResultIsAnErrorAndNoEmptyOutput) {
+  auto client = api::Client::connect(options());
+  ASSERT_TRUE(client) << client.error().message;
+  const auto first = client->submit(echo("1")).wait(kPatience);
+  ASSERT_TRUE(first);
+  ASSERT_TRUE(client->submit(echo("2")).wait(kPatience));
+  // The broker purges when it comes round to it.
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  auto again = client->attach(first->job).wait(kPatience);
+  while (again && std::chrono::steady_clock::now() < end) {
+    again = client->attach(first->job).wait(kPatience);
+  }
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, "not_found");
+  EXPECT_NE(again.error().message.find("its state was succeeded"), std::string::npos);
+}
 
 TEST_F(ClientTest, ManyJobsInFlightEachGetTheirOwnResult) {
   auto client = api::Client::connect(options());
