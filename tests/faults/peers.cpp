@@ -257,8 +257,8 @@ void run_crowd(const Options& options, protocol::Context& context, const protoco
   print_summary(took, submitted);
 }
 
-// Jobs in one submit of the mute one.
-constexpr size_t kMuteBatch = 50;
+// Jobs in one submit of the mute one: about half a megabyte.
+size_t mute_batch(size_t payload) { return std::clamp<size_t>(500'000 / (payload + 1), 1, 50); }
 
 void run_mute(const Options& options, protocol::Context& context, const protocol::Root& root) {
   const client::Keys keys = client::client_keys(root);
@@ -272,6 +272,7 @@ void run_mute(const Options& options, protocol::Context& context, const protocol
   client::JobIds ids;
   const SpecRef spec = echo_spec();
   const Payload input = filler(static_cast<size_t>(options.number("--payload", 10'000)));
+  const size_t batch = mute_batch(input.data.size());
   const double seconds = options.number("--seconds", 1e9), rate = options.number("--rate", 1000);
   const int64_t start = micros();
   uint64_t request = 0;
@@ -288,15 +289,14 @@ void run_mute(const Options& options, protocol::Context& context, const protocol
       continue;
     }
     greeted = true;
-    if (static_cast<double>(request * kMuteBatch) >
-        rate * static_cast<double>(micros() - start) / 1e6) {
+    if (static_cast<double>(request * batch) > rate * static_cast<double>(micros() - start) / 1e6) {
       rest(Millis{1});
       continue;
     }
     protocol::Submit submit;
     submit.request = ++request;
     submit.specs = {spec};
-    for (size_t i = 0; i < kMuteBatch; ++i) {
+    for (size_t i = 0; i < batch; ++i) {
       protocol::JobEntry entry;
       entry.id = ids.next(client::system_now().wall);
       entry.input = input;
