@@ -41,12 +41,13 @@ class History:
             self.write("status", job["job"], job["status"], job["attempt"] or 0, since)
 
     def lines(self):
-        """(microseconds, word, the rest) of each whole line."""
+        """(microseconds, word, the rest) of each whole line, up to one that is being written."""
         with open(self.path, encoding="ascii", errors="replace") as file:
             for line in file:
-                if line.endswith("\n"):
-                    at, word, *rest = line.split()
-                    yield int(at), word, rest
+                if not line.endswith("\n"):
+                    return
+                at, word, *rest = line.split()
+                yield int(at), word, rest
 
     def count(self, word):
         return sum(1 for _, each, _ in self.lines() if each == word)

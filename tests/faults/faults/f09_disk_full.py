@@ -14,6 +14,8 @@ from outcome import Outcome
 EXIT_FULL = 75
 PAYLOAD = 50_000
 RESUMED_MAX = 5.0
+# Without --no-queue it would wait for room.
+SUBMIT = ("submit", "workflow", "zgrid.echo", "--text", "x", "--detach", "--no-queue")
 
 
 def short(env):
@@ -97,13 +99,12 @@ def one_round(grid, outcome, disk, number, held, resumed, refused):
     at = time.monotonic()
     harness.wait_until(lambda: grid.history.count("refuse") > before, 60, "a refusal")
     refused.append(time.monotonic() - at)
-    done = grid.run("submit", "workflow", "zgrid.echo", "--text", "x", "--detach", "--json")
+    done = grid.run(*SUBMIT, "--json")
     outcome.must(done.code == EXIT_FULL and "store" in done.err, f"a submit on a full disk: {done}")
     grid.open_gate(f"open-{number}")
     waited = grid.run("wait", *held)
     outcome.must(waited.code == 0, f"running jobs on a full disk: {waited}")
     disk.free()
     at = time.monotonic()
-    harness.wait_until(lambda: grid.run("submit", "workflow", "zgrid.echo", "--text", "x",
-                                        "--detach").code == 0, 30, "an accepted submit")
+    harness.wait_until(lambda: grid.run(*SUBMIT).code == 0, 30, "an accepted submit")
     resumed.append(time.monotonic() - at)

@@ -19,7 +19,7 @@ from starts import fails_or_is_ready
 FRAME = 24 + 4096  # of the log: a header and a page
 CLEAR_EXITS = (65, 74)
 WORDS = re.compile(r"corrupt|damaged|checksum|malformed|cut to|missing|not a database")
-LOG_IS_GUARDED = False  # whether the store notices damage in front of its log's last commit
+LOG_IS_GUARDED = True  # whether the store notices damage in front of its log's last commit
 
 
 def short(env):
