@@ -136,7 +136,7 @@ def signal_all(proxies, *signals):
 def proxy(grid, name):
     port = harness.free_port(socket.SOCK_STREAM)
     process = grid.start(f"127.0.0.1:{port}", f"127.0.0.1:{grid.port}", str(DELAY), name=name,
-                         program=[sys.executable, str(harness.ROOT / "tests/faults/delay_proxy.py")])
+                         program=[sys.executable, harness.ROOT / "tests/faults/delay_proxy.py"])
     return process.wait_for_log("ready"), port
 
 

@@ -124,7 +124,7 @@ def processes(env, outcome):
         # Alone: the jobs wait for the worker to be well again.
         switch.touch()
         alone = grid.load("--service", "quick", "--count", 8, "--settle", 60)
-        harness.wait_until(lambda: highest_attempt(grid) >= 5, 30, "jobs given back again and again")
+        harness.wait_until(lambda: highest_attempt(grid) >= 5, 30, "jobs given back often")
         outcome.must(not grid.starts(), "a process was started: nothing was tested")
         attempts = highest_attempt(grid)
         switch.unlink()

@@ -73,4 +73,5 @@ def per_second(grid, seconds, *args):
     lines = [(at, word) for at, word, _ in grid.history.lines() if at >= begin]
     first = next(at for at, word in lines if word == "submit") + 1_000_000
     last = first + (seconds - 1) * 1_000_000
-    return sum(word == "result" and first <= at < last for at, word in lines) / (seconds - 1), summary
+    results = sum(word == "result" and first <= at < last for at, word in lines)
+    return results / (seconds - 1), summary
