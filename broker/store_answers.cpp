@@ -41,6 +41,7 @@ class ResultWriter {
   void add_unreadable(const JobId& id, const Error& error) {
     ResultEntry entry;
     entry.job = id;
+    entry.purged = error.code == Errc::not_found;  // purged in the same turn: the core completes it
     entry.outcome.status = JobStatus::failed;
     JobError why;
     why.message = "its result cannot be read: " + error.message;
@@ -223,6 +224,7 @@ StoreAnswer answer_from_store(JobStore& store, const StoreRead& read) {
 void deliver_answer(Core& core, const StoreRead& read, StoreAnswer answer, std::vector<Send>& out) {
   for (Message& message : answer.messages) {
     if (auto* list = std::get_if<Answer>(&message)) core.complete(*list);
+    if (auto* results = std::get_if<Results>(&message)) core.complete(*results);
     out.push_back({read.to, Gate::after_commit, std::move(message)});
   }
   for (const auto& [token, error] : answer.lost_inputs) core.input_lost(token, error);

@@ -15,6 +15,20 @@ Core::~Core() = default;
 
 // ---- recovery -------------------------------------------------------------------------
 
+namespace {
+
+// Of several jobs with one key (retries) the newest has it, in whatever order they come back.
+void hold_key(State& s, const std::string& key, const JobId& id, uint64_t seq) {
+  const auto [it, is_new] = s.keys.try_emplace(key, id);
+  if (is_new) return;
+  const Job* job = find_job(s, it->second);
+  const Past* past = s.history.find(it->second);
+  const uint64_t other = job != nullptr ? job->seq : past != nullptr ? past->seq : 0;
+  if (other < seq) it->second = id;
+}
+
+}  // namespace
+
 void Core::restore(StoredJob&& stored) {
   State& s = *state_;
   PutJob& accepted = stored.accepted;
@@ -47,7 +61,7 @@ void Core::restore(StoredJob&& stored) {
   if (!accepted.retry_of.is_nil()) job.more().retry_of = accepted.retry_of;
   if (!accepted.parent.is_nil()) job.more().parent = accepted.parent;
   if (!accepted.key.empty()) {
-    s.keys[accepted.key] = job.id;
+    hold_key(s, accepted.key, job.id, job.seq);
     job.more().key = std::move(accepted.key);
   }
   const bool is_group = !accepted.children.empty();
@@ -69,7 +83,6 @@ void Core::restore(EndedJob&& ended) {
   State& s = *state_;
   s.next_seq = std::max(s.next_seq, ended.seq + 1);
   ++s.by_status[static_cast<size_t>(ended.status)];
-  if (!ended.key.empty()) s.keys[ended.key] = ended.id;
   if (!ended.owner.empty()) owner_of(s, ended.owner).newest = ended.id;
   Past past;
   past.id = ended.id;
@@ -79,17 +92,20 @@ void Core::restore(EndedJob&& ended) {
   past.bytes = ended.bytes;
   past.attempt = ended.attempt;
   past.status = ended.status;
-  s.history.add(past, std::move(ended.key), std::move(ended.children));
+  s.history.add(past, ended.key, std::move(ended.children));
+  if (!ended.key.empty()) hold_key(s, ended.key, past.id, past.seq);
 }
 
 void Core::restore(Purge&& purge) {
   State& s = *state_;
+  std::vector<std::pair<std::string, JobId>> keys;
   for (const EndedJob& job : purge.jobs) {
     s.next_seq = std::max(s.next_seq, job.seq + 1);
     ++s.by_status[static_cast<size_t>(job.status)];
-    if (!job.key.empty()) s.keys.try_emplace(job.key, job.id);  // a later job may have it by now
+    if (!job.key.empty()) keys.emplace_back(job.key, job.id);
   }
   s.history.restore(std::move(purge));
+  for (const auto& [key, id] : keys) hold_key(s, key, id, s.history.find(id)->seq);
 }
 
 void Core::restore(const PutDrain& drain) {
@@ -228,11 +244,26 @@ void Core::complete(Answer& answer) const {
       if (life.active_at.since_start.count() > 0) {
         summary.idle = std::chrono::duration_cast<Millis>(s.now.mono - life.active_at);
       }
-    } else if (const Past* past = s.history.find(summary.job); past != nullptr && past->purged) {
+    } else if (const Past* past = s.history.find(summary.job);
+               past != nullptr && past->purged && summary.submitted.us == 0) {
+      // The store has it no more: its end and the purge are durable. What the store still told may
+      // be older than what we know, and what we know must not be revealed before its commit.
       summary.status = past->status;
       summary.attempt = past->attempt;
       summary.reason = "its result was purged after its retention";
     }
+  }
+}
+
+void Core::complete(Results& results) const {
+  for (ResultEntry& entry : results.items) {
+    if (!entry.purged) continue;
+    const Past* past = state_->history.find(entry.job);
+    entry.purged = past != nullptr;
+    if (past == nullptr) continue;
+    entry.attempt = past->attempt;
+    entry.outcome.status = past->status;
+    entry.outcome.error->message = "its result was purged after its retention";
   }
 }
 
@@ -295,6 +326,7 @@ Core::Counts Core::counts() const {
   Counts counts = state_->counts;
   counts.workers = state_->worker_of_session.size();
   counts.kept = state_->history.kept();
+  for (const auto& [name, owner] : state_->owners) counts.in_flight += owner->in_flight;
   return counts;
 }
 

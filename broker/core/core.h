@@ -73,6 +73,8 @@ class Core {
   void retry(SessionId session, uint64_t request, std::vector<Retried> jobs);
   // Adds to an answer from the store what only the core knows: signs of life, purged jobs.
   void complete(protocol::Answer& answer) const;
+  // The same for results that the store did not have any more; those are marked as purged.
+  void complete(protocol::Results& results) const;
   // The loop itself stood still that long: nobody's lease may suffer from it.
   void extend_leases(Micros gap);
   // A peer sent bytes that are no message; counted for `status`.
@@ -90,6 +92,7 @@ class Core {
     uint64_t unfinished = 0, queued = 0, queued_bytes = 0, workers = 0;
     uint64_t accepted = 0, ended = 0, stale = 0, duplicate = 0, requeued = 0;
     uint64_t input_bytes = 0;  // in memory
+    uint64_t in_flight = 0;    // unfinished jobs that count for their owners
     uint64_t kept = 0;         // ended jobs with their results
   };
   [[nodiscard]] Counts counts() const;

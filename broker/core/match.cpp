@@ -264,7 +264,11 @@ Worker* find_empty(State& s, Demand& demand) {
   best->reserved = &demand;
   update_place(*best);
   for (Job* job = best->jobs.front(); job != nullptr; job = JobsInHand::next(job)) {
-    if (!job->started) s.outbox.recall(best->session, {job->id, job->attempt, job->nonce});
+    // One that is assigned in this very turn is still on its way: it would come after its recall.
+    const bool has_left = job->assigned != s.now.wall;
+    if (!job->started && has_left) {
+      s.outbox.recall(best->session, {job->id, job->attempt, job->nonce});
+    }
   }
   return nullptr;
 }

@@ -71,7 +71,11 @@ RetryAck::Item accept_again(State& s, Owner& owner, Core::Retried& retried) {
   fresh.trace = std::move(old.trace);
   fresh.retry_of = old.id;
   fresh.body = old.body;
-  start_life(s, accept(s, std::move(fresh)));
+  Job& job = accept(s, std::move(fresh));
+  start_life(s, job);
+  if (!job.entry->pinned.is_nil()) {  // its worker may have gone for good meanwhile
+    set_timer(s, s.now.mono + 2 * Micros(s.config.lease), TimerKind::pinned_lost, job.id);
+  }
   return RetryAck::Item{retried.item.job, retried.item.new_id, {}};
 }
 
@@ -142,7 +146,9 @@ void send_past_results(State& s, SessionId session, const std::vector<JobId>& id
   StoreRead read;
   read.to = session;
   for (const JobId& id : ids) {
-    const Past& past = *s.history.find(id);
+    const Past* known = s.history.find(id);
+    if (known == nullptr) continue;  // a broadcast's child that is forgotten before its parent
+    const Past& past = *known;
     if (!past.purged) {
       read.jobs.push_back(id);
       continue;

@@ -17,6 +17,14 @@ constexpr Micros kGap{200'000};
 constexpr Micros kWaitMax{1'000'000};
 constexpr int kBatch = 1000;
 
+void swap_inputs(broker::StoreAnswer& answer) {
+  for (Message& message : answer.messages) {
+    auto* request = std::get_if<Request>(&message);
+    if (request == nullptr || request->items.size() < 2) continue;
+    std::swap(request->items.front().input, request->items.back().input);
+  }
+}
+
 template <class M>
 bool is(const Message& message) {
   return std::holds_alternative<M>(message);
@@ -30,8 +38,7 @@ BrokerNode::BrokerNode(World& world, Network& network, Disk& disk, Oracle& oracl
   network_.set_broker(this);
 }
 
-void BrokerNode::start() {
-  if (core_) return;
+broker::CoreConfig BrokerNode::make_config() {
   broker::CoreConfig config;
   config.broker_name = "broker";
   config.program_version = "0.1.0";
@@ -39,10 +46,25 @@ void BrokerNode::start() {
   config.overtake = options_.overtake;
   config.queue_jobs_max = options_.queue_jobs_max;
   config.memory_bytes = options_.memory_bytes;
+  config.in_flight_max = options_.in_flight_max;
   config.retention_jobs = options_.retention_jobs;
+  config.retention_bytes = options_.retention_bytes;
+  config.retention = options_.retention;
+  config.retention_ids = options_.retention_ids;
+  config.wedged_after = options_.wedged_after;
+  return config;
+}
+
+void BrokerNode::start() {
+  if (core_) return;
+  broker::CoreConfig config = make_config();
+  oracle_.rules().configure(config);
+  if (options_.bug == Bug::purge_early) config.retention /= 2;
+  if (options_.bug == Bug::ids_early) config.retention_ids /= 2;
   core_ = std::make_unique<broker::Core>(config, world_.random);
   world_.note("broker starts, epoch " + std::to_string(epoch_));
   broker::JobStore::Recovered into;
+  into.input_bytes_max = config.memory_bytes;
   into.unfinished = [this](broker::StoredJob&& job) { core_->restore(std::move(job)); };
   into.ended = [this](broker::EndedJob&& job) { core_->restore(std::move(job)); };
   into.purged = [this](broker::Purge&& purge) { core_->restore(std::move(purge)); };
@@ -64,6 +86,8 @@ void BrokerNode::start() {
   inputs_due_ = 0;
   wake_set_ = false;
   slept_until_ = world_.clock(started_).mono;
+  wall_seen_ = world_.wall_offset();
+  wall_added_ = Micros{0};
   disk_.open([this, life = life_] {
     if (life == life_ && core_) wake_at(world_.now());
   });
@@ -83,8 +107,9 @@ void BrokerNode::stop() {
   if (!core_) return;
   world_.note("broker stops");
   ++turn_;
-  broker::Effects& effects = core_->shut_down(world_.clock(started_));
-  handle(effects);
+  oracle_.rules().begin(world_.clock(started_));
+  broker::Effects& effects = core_->shut_down(core_clock());
+  handle(effects, true);
   deliver();
   // The last commit is waited for; what was handed over is durable after a good stop or, when the
   // wait is cut short, as after a crash.
@@ -127,7 +152,8 @@ void BrokerNode::turn(uint64_t life) {
     return;
   }
   ++turn_;
-  core_->begin(now);
+  oracle_.rules().begin(now);
+  core_->begin(core_clock());
   collect(done);
   if (done.refusing != refusing_) {
     refusing_ = done.refusing;
@@ -137,7 +163,7 @@ void BrokerNode::turn(uint64_t life) {
   finish_turn(now);
   deliver();
   if (life != life_) return;
-  MonoTime until = std::min(core_->next_wake(), now.mono + kWaitMax);
+  MonoTime until = std::min(core_->next_wake() - wall_added_, now.mono + kWaitMax);
   if (!drained_) until = now.mono + Micros{1};
   const Micros left = std::max(Micros{0}, until - now.mono);
   const Micros timeout = std::chrono::ceil<Millis>(left);
@@ -149,22 +175,30 @@ void BrokerNode::finish_turn(Now now) {
   const uint64_t workers = core_->counts().workers;
   broker::Effects& effects = core_->finish(drained_);
   const uint64_t left = core_->counts().workers;
-  if (left < workers) oracle_.on_leases_ended(workers - left, forget_silent(now.mono));
+  if (left < workers) on_workers_lost(workers - left, now.mono);
   handle(effects);
 }
 
 void BrokerNode::hear(const Peer& peer, SessionId session, const Message& message) {
   const MonoTime now = world_.clock(started_).mono;
-  if (is<Ready>(message)) heard_[peer.name] = {session, now};
+  if (const auto* ready = std::get_if<Ready>(&message)) {
+    heard_[peer.name] = {session, ready->facts.id, now};
+  }
   const auto it = heard_.find(peer.name);
-  if (it == heard_.end() || it->second.session != session) return;
+  const bool is_current = it != heard_.end() && it->second.session == session;
+  oracle_.rules().hear(is_current ? it->second.worker : WorkerId{}, is_current, message);
+  if (!is_current) return;
   it->second.at = now;
   if (is<Disconnect>(message)) heard_.erase(it);
 }
 
-size_t BrokerNode::forget_silent(MonoTime now) {
-  return std::erase_if(
-      heard_, [&](const auto& one) { return now - one.second.at > Micros(limits::kLease); });
+void BrokerNode::on_workers_lost(size_t lost, MonoTime now) {
+  const size_t silent = std::erase_if(heard_, [&](const auto& one) {
+    if (now - one.second.at <= Micros(limits::kLease)) return false;
+    oracle_.rules().on_lease_ended(one.second.worker);
+    return true;
+  });
+  oracle_.on_leases_ended(lost, silent);
 }
 
 void BrokerNode::extend(Micros gap) {
@@ -214,10 +248,12 @@ void BrokerNode::receive_one(const LinkRef& link, const Frames& frames) {
   }
 }
 
-void BrokerNode::handle(broker::Effects& effects) {
+void BrokerNode::handle(broker::Effects& effects, bool is_last) {
+  plant(effects);
   oracle_.on_issued(effects.records);
-  plant(effects.sends);
-  const bool has_records = !effects.records.empty() || inputs_due_ > 0;
+  oracle_.rules().end(effects, is_last);
+  const bool is_reading = inputs_due_ > 0 && options_.bug != Bug::abort_overtakes;
+  const bool has_records = !effects.records.empty() || is_reading;
   if (has_records) {
     disk_.commit(turn_, std::move(effects.records));
     effects.records = {};
@@ -234,6 +270,7 @@ void BrokerNode::run_read(broker::StoreRead read) {
     auto answer = std::make_shared<broker::StoreAnswer>(broker::answer_from_store(store, *shared));
     return [this, shared, answer, has_inputs] {
       if (has_inputs) --inputs_due_;
+      if (options_.bug == Bug::inputs_swapped) swap_inputs(*answer);
       broker::deliver_answer(*core_, *shared, std::move(*answer), outgoing_);
     };
   });
@@ -268,8 +305,38 @@ void BrokerNode::drop(SessionId id) {
 
 // ---- planted bugs ---------------------------------------------------------------------------
 
-void BrokerNode::plant(std::vector<Send>& sends) {
-  for (Send& send : sends) {
+// A core that takes the wall clock for its own, but for steps back.
+Now BrokerNode::core_clock() {
+  Now now = world_.clock(started_);
+  if (options_.bug != Bug::wall_deadline) return now;
+  const Micros step = world_.wall_offset() - std::exchange(wall_seen_, world_.wall_offset());
+  if (step > Micros{0}) {
+    wall_added_ += step;
+    core_->extend_leases(step);
+  }
+  now.mono = now.mono + wall_added_;
+  return now;
+}
+
+// What goes to another worker goes where a job must be alone.
+void BrokerNode::plant_second_job(broker::Effects& effects) {
+  const WorkerFactsRef alone = oracle_.rules().alone_worker();
+  if (!alone) return;
+  for (broker::Record& record : effects.records) {
+    auto* state = std::get_if<broker::PutState>(&record);
+    const bool is_assigned = state != nullptr && state->worker && !state->nonce.is_nil();
+    if (is_assigned && !oracle_.current(state->id)) state->worker = alone;
+  }
+}
+
+void BrokerNode::plant(broker::Effects& effects) {
+  if (options_.bug == Bug::alone_ignored) plant_second_job(effects);
+  for (broker::Record& record : effects.records) {
+    auto* state = std::get_if<broker::PutState>(&record);
+    if (options_.bug != Bug::wedged_uncounted || state == nullptr) continue;
+    if (oracle_.rules().is_wedged_now(state->id) && state->losses > 0) --state->losses;
+  }
+  for (Send& send : effects.sends) {
     const bool is_ack = is<SubmitAck>(send.message);
     const bool reveals =
         is<WatchAck>(send.message) || is<CancelAck>(send.message) || is<Results>(send.message);

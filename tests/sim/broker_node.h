@@ -16,10 +16,17 @@ namespace zgrid::sim {
 // Bugs that prove the oracle.
 enum class Bug : uint8_t {
   none,
-  early_ack,        // an acknowledgement does not wait for its commit
-  early_reveal,     // answers about jobs do not wait
-  stale_accepted,   // a late result counts for the current attempt
-  result_forgotten  // a worker forgets a result when it is sent
+  early_ack,         // an acknowledgement does not wait for its commit
+  early_reveal,      // answers about jobs do not wait
+  stale_accepted,    // a late result counts for the current attempt
+  result_forgotten,  // a worker forgets a result when it is sent
+  alone_ignored,     // a second job for a worker where one must be alone
+  purge_early,       // results are purged before their time
+  ids_early,         // ids are forgotten before their time
+  wall_deadline,     // deadlines run on the wall clock
+  abort_overtakes,   // the gate does not wait for inputs that are read
+  wedged_uncounted,  // an attempt that hung is run again and costs nothing
+  inputs_swapped     // what the store read for one job goes to another
 };
 
 class BrokerNode final : public BrokerEnd {
@@ -28,8 +35,13 @@ class BrokerNode final : public BrokerEnd {
     uint64_t small_batch_percent = 0;  // of turns read only a few messages
     bool overtake = true;
     uint64_t queue_jobs_max = 10'000;
-    uint64_t memory_bytes = 256u << 20;
+    uint64_t memory_bytes = 64u << 20;
+    uint64_t in_flight_max = 1'000'000;
     uint64_t retention_jobs = 1'000'000;
+    uint64_t retention_bytes = 1u << 30;
+    Millis retention{7 * 24 * 3'600'000LL};
+    Millis retention_ids{7 * 24 * 3'600'000LL};
+    Millis wedged_after{60'000};
     Bug bug = Bug::none;
   };
   BrokerNode(World& world, Network& network, Disk& disk, Oracle& oracle, Options options);
@@ -48,23 +60,27 @@ class BrokerNode final : public BrokerEnd {
   // move it on.
   struct Heard {
     SessionId session = SessionId::none;
+    WorkerId worker;
     MonoTime at;
   };
   void wake_at(Micros when);
   void turn(uint64_t life);
   void receive_batch();
   void receive_one(const LinkRef& link, const protocol::Frames& frames);
-  void handle(broker::Effects& effects);
+  void handle(broker::Effects& effects, bool is_last = false);
   void run_read(broker::StoreRead read);
   void collect(Disk::Done& done);
   void deliver();
   void drop(SessionId id);
   void extend(Micros gap);
-  void plant(std::vector<broker::Send>& sends);
+  [[nodiscard]] broker::CoreConfig make_config();
+  [[nodiscard]] Now core_clock();
+  void plant(broker::Effects& effects);
+  void plant_second_job(broker::Effects& effects);
   void plant(protocol::Message& message);
   void finish_turn(Now now);
   void hear(const Peer& peer, SessionId session, const protocol::Message& message);
-  size_t forget_silent(MonoTime now);
+  void on_workers_lost(size_t lost, MonoTime now);
 
   World& world_;
   Network& network_;
@@ -88,6 +104,7 @@ class BrokerNode final : public BrokerEnd {
   bool drained_ = true, refusing_ = false;
   size_t inputs_due_ = 0;
   MonoTime slept_until_;
+  Micros wall_seen_{0}, wall_added_{0};  // of the planted clock
   std::vector<broker::Send> outgoing_;
 };
 

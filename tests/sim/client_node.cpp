@@ -10,6 +10,10 @@ namespace {
 
 constexpr Micros kBeat{10'000'000};
 
+bool is_for_now(const Error& error) {
+  return error.code == Errc::queue_full || error.code == Errc::store_unavailable;
+}
+
 }  // namespace
 
 ClientNode::ClientNode(World& world, Network& network, Oracle& oracle, std::string client_name)
@@ -97,6 +101,21 @@ void ClientNode::cancel(std::vector<JobId> jobs) {
   call(m.request, m);
 }
 
+void ClientNode::retry(std::vector<Retry::Item> items) {
+  reruns_.insert(reruns_.end(), items.begin(), items.end());
+  Retry m;
+  m.request = next_request_++;
+  m.items = std::move(items);
+  call(m.request, m);
+}
+
+void ClientNode::purge(std::vector<JobId> jobs) {
+  Purge m;
+  m.request = next_request_++;
+  m.jobs = std::move(jobs);
+  call(m.request, m);
+}
+
 void ClientNode::query(Query query) {
   query.request = next_request_++;
   call(query.request, query);
@@ -164,8 +183,7 @@ void ClientNode::on_message(SubmitAck& ack) {
     const JobEntry entry = submit.jobs[item.entry];
     if (item.error) {
       watched_.erase(entry.id);
-      const Errc code = item.error->code;
-      if (code != Errc::queue_full && code != Errc::store_unavailable) continue;
+      if (!is_for_now(*item.error)) continue;
       // The same job again, later.
       ++retries_;
       world_.after(Micros(Millis{item.error->retry_after_ms}), [this, submit, entry] {
@@ -199,6 +217,29 @@ void ClientNode::on_message(WatchAck& ack) {
   for (const WatchAck::Item& item : ack.items) {
     if (!item.known) watched_.erase(item.job);
   }
+}
+
+void ClientNode::on_message(RetryAck& ack) {
+  const auto it = calls_.find(ack.request);
+  if (it == calls_.end()) return;
+  const auto asked = std::get<Retry>(it->second).items;
+  calls_.erase(it);
+  std::vector<JobId> accepted;
+  for (const RetryAck::Item& item : ack.items) {
+    if (!item.error) {
+      accepted.push_back(item.new_id);
+      continue;
+    }
+    if (!is_for_now(*item.error)) continue;
+    ++retries_;
+    world_.after(Micros(Millis{item.error->retry_after_ms}), [this, asked, job = item.job] {
+      --retries_;
+      for (const Retry::Item& one : asked) {
+        if (one.job == job) retry({one});
+      }
+    });
+  }
+  if (!accepted.empty()) watch(std::move(accepted), false);
 }
 
 void ClientNode::on_message(Answer& answer) {

@@ -20,6 +20,9 @@ class ClientNode final : public Peer {
   void submit(std::vector<SpecRef> specs, std::vector<protocol::JobEntry> jobs, bool events);
   void watch(std::vector<JobId> jobs, bool events);
   void cancel(std::vector<JobId> jobs);
+  // Runs ended jobs again, under these ids; asked again until there is an answer that counts.
+  void retry(std::vector<protocol::Retry::Item> items);
+  void purge(std::vector<JobId> jobs);
   void query(protocol::Query query);
   void control(protocol::Control::Op op, const std::string& worker);
 
@@ -39,6 +42,8 @@ class ClientNode final : public Peer {
     protocol::JobEntry entry;
   };
   [[nodiscard]] const std::vector<Submitted>& history() const { return history_; }
+  // All that it ever asked to run again.
+  [[nodiscard]] const std::vector<protocol::Retry::Item>& reruns() const { return reruns_; }
 
  private:
   enum class State : uint8_t { down, greeting, up };
@@ -52,6 +57,7 @@ class ClientNode final : public Peer {
   void on_message(protocol::Results& results);
   void on_message(protocol::WatchAck& ack);
   void on_message(protocol::CancelAck& ack) { calls_.erase(ack.request); }
+  void on_message(protocol::RetryAck& ack);
   void on_message(protocol::Answer& answer);
   void on_message(protocol::Welcome&);
   void on_message(protocol::Disconnect&);
@@ -71,6 +77,7 @@ class ClientNode final : public Peer {
   std::map<JobId, bool> watched_;                 // with its events?
   std::set<JobId> got_;                           // results of these came
   std::vector<Submitted> history_;
+  std::vector<protocol::Retry::Item> reruns_;
   std::vector<uint64_t> counts_;
 };
 

@@ -9,7 +9,6 @@ using broker::Record;
 namespace {
 
 constexpr Micros kRetry{150'000};
-constexpr Micros kRead{300};
 constexpr uint32_t kUnknownMax = 5;
 
 }  // namespace
@@ -35,7 +34,7 @@ void Disk::crash() {
 }
 
 void Disk::calm() {
-  const Options quiet{options_.commit_min, options_.commit_max, 0, 0, 0, 0, 0};
+  const Options quiet{options_.commit_min, options_.commit_max, 0, 0, 0, 0, 0, options_.read_max};
   options_ = quiet;
 }
 
@@ -60,7 +59,8 @@ void Disk::work() {
   if (batch_ || reading_ || queue_.empty() || done_.fatal) return;
   if (queue_.front().reader) {
     reading_ = true;
-    world_.after(kRead, [this, life = life_] {
+    const Micros time{world_.random.between(100, options_.read_max.count())};
+    world_.after(time, [this, life = life_] {
       if (life != life_) return;
       Reader reader = std::move(queue_.front().reader);
       const uint64_t after = queue_.front().number;

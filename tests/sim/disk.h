@@ -23,6 +23,7 @@ class Disk {
     uint64_t unknown_percent = 0;      // written or not; tried again
     uint64_t low_space_percent = 0;    // written into the reserve
     uint64_t fatal_permille = 0;       // the process must stop
+    Micros read_max{300};
   };
   Disk(World& world, Oracle& oracle, Options options)
       : world_(world), oracle_(oracle), options_(options) {}

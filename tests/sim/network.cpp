@@ -37,6 +37,13 @@ void Network::send_up(const LinkRef& link, Frames frames) {
   }
 }
 
+void Network::repeat_up(const LinkRef& link, Frames frames, Micros later) {
+  if (is_cut(*link)) return;
+  world_.after(later, [this, link, frames = std::move(frames)] {
+    if (broker_->is_listening()) broker_->on_frames(link, frames);
+  });
+}
+
 void Network::deliver_up(const LinkRef& link, const Frames& frames) {
   if (!link->up && !link->late) return;
   if (is_cut(*link) || !broker_->is_listening()) return;
@@ -104,6 +111,7 @@ void Network::heal() {
 void Network::calm() {
   heal();
   options_.duplicate_percent = 0;
+  options_.repeat_percent = 0;
   options_.late_percent = 0;
   options_.spike_percent = 0;
 }

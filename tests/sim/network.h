@@ -51,7 +51,8 @@ class Network {
     uint64_t spike_percent = 1;  // of messages are late by up to spike_max
     Micros spike_max{300'000};
     uint64_t duplicate_percent = 0;
-    uint64_t late_percent = 0;  // of broken connections deliver late
+    uint64_t repeat_percent = 0;  // of results come again, seconds later
+    uint64_t late_percent = 0;    // of broken connections deliver late
   };
   Network(World& world, Options options) : world_(world), options_(options) {}
   void set_broker(BrokerEnd* broker) { broker_ = broker; }
@@ -59,6 +60,9 @@ class Network {
   // Null: nobody listens, or the way is cut.
   LinkRef connect(Peer& peer);
   void send_up(const LinkRef& link, protocol::Frames frames);
+  // Once more, so much later, whatever has become of the connection.
+  void repeat_up(const LinkRef& link, protocol::Frames frames, Micros later);
+  [[nodiscard]] uint64_t repeat_percent() const { return options_.repeat_percent; }
   // False: the connection is gone.
   bool send_down(const LinkRef& link, protocol::Frames frames);
   // What is under way is lost; the peer notices a little later.

@@ -39,6 +39,7 @@ std::optional<Token> Oracle::current(const JobId& id) const {
 
 void Oracle::on_broker_start() {
   ++tally_.restarts;
+  rules_.on_broker_start(rows_);
   issued_.clear();
   for (const auto& [id, row] : rows_) {
     issued_[id] = {row.state.nonce, row.state.attempt, row.end.has_value()};
@@ -48,9 +49,7 @@ void Oracle::on_broker_start() {
 void Oracle::on_issued(std::span<const Record> records) {
   for (const Record& record : records) {
     if (const auto* job = std::get_if<PutJob>(&record)) {
-      if (!issued_.emplace(job->id, Issued{}).second) {
-        violate("job " + brief(job->id) + " was accepted twice");
-      }
+      issued_[job->id] = {};
     } else if (const auto* state = std::get_if<PutState>(&record)) {
       Issued& issued = issued_[state->id];
       if (issued.ended) violate("job " + brief(state->id) + " changes after its end");
@@ -61,6 +60,9 @@ void Oracle::on_issued(std::span<const Record> records) {
       issued.attempt = state->attempt;
     } else if (const auto* end = std::get_if<PutEnd>(&record)) {
       issue(*end);
+    } else if (const auto* forget = std::get_if<broker::Forget>(&record)) {
+      // What was promised of these is over.
+      for (const JobId& id : rules_.purged_in(forget->number)) acknowledged_.erase(id);
     }
   }
 }
@@ -84,6 +86,7 @@ void Oracle::on_committed(uint64_t batch, std::span<const Record> records) {
   for (const Record& record : records) {
     std::visit([this](const auto& r) { commit(r); }, record);
   }
+  rules_.on_committed(records);
 }
 
 void Oracle::commit(const PutJob& record) {
@@ -93,13 +96,19 @@ void Oracle::commit(const PutJob& record) {
   row.state.status = PutState{}.status;
   row.seen = bit(JobStatus::queued);
   ++tally_.accepted;
+  if (const auto it = rows_.find(record.id); it != rows_.end() && it->second.forgotten) {
+    reborn_.insert(record.id);
+    rows_.erase(it);
+  }
   if (!rows_.emplace(record.id, std::move(row)).second) {
     violate("job " + brief(record.id) + " is stored twice");
   }
 }
 
 void Oracle::commit(const broker::Purge& record) {
+  std::vector<JobId>& ids = purges_[record.number];
   for (const broker::EndedJob& job : record.jobs) {
+    ids.push_back(job.id);
     const auto it = rows_.find(job.id);
     if (it == rows_.end()) {
       violate("an unknown job is purged");
@@ -109,6 +118,11 @@ void Oracle::commit(const broker::Purge& record) {
     if (it->second.purged) violate("job " + brief(job.id) + " is purged twice");
     it->second.purged = true;
   }
+}
+
+void Oracle::commit(const broker::Forget& record) {
+  for (const JobId& id : purges_[record.number]) rows_.at(id).forgotten = true;
+  purges_.erase(record.number);
 }
 
 void Oracle::commit(const PutState& record) {
@@ -173,7 +187,8 @@ void Oracle::check(uint64_t, const WatchAck& ack) {
   for (const auto& item : ack.items) {
     if (item.known) {
       must_be_seen("WATCH_ACK", item.job, item.status);
-    } else if (acknowledged_.contains(item.job)) {
+    } else if (const Row* row = find(item.job);
+               acknowledged_.contains(item.job) && (row == nullptr || !row->forgotten)) {
       violate("job " + brief(item.job) + " was acknowledged and is not known");
     }
   }
@@ -188,7 +203,10 @@ void Oracle::check(uint64_t, const CancelAck& ack) {
 void Oracle::check(uint64_t, const Results& results) {
   for (const ResultEntry& entry : results.items) {
     const Row* row = find(entry.job);
-    if (row == nullptr || !row->end) {
+    if (reborn_.contains(entry.job)) continue;  // it may be the former one's
+    if (entry.purged) {
+      check_purged(entry);
+    } else if (row == nullptr || !row->end) {
       violate("the result of job " + brief(entry.job) + " leaves before it is committed");
     } else if (entry.attempt != row->end->attempt || !(entry.outcome == row->end->outcome) ||
                !(entry.output == row->end->output) || entry.finished != row->end->finished) {
@@ -197,12 +215,52 @@ void Oracle::check(uint64_t, const Results& results) {
   }
 }
 
+// The result is gone, but what is told of the job must be true.
+void Oracle::check_purged(const ResultEntry& entry) {
+  const Row* row = find(entry.job);
+  if (row == nullptr || !row->purged) {
+    violate("job " + brief(entry.job) + " is said to be purged and is not");
+  } else if (entry.attempt != row->end->attempt || entry.outcome.status != row->status()) {
+    violate("job " + brief(entry.job) + " is purged, and not told as it ended");
+  }
+}
+
 void Oracle::check(uint64_t, const Answer& answer) {
   for (const JobSummary& job : answer.jobs) must_be_seen("ANSWER", job.job, job.status);
 }
 
-void Oracle::check(uint64_t, const Request& request) {
+void Oracle::check(uint64_t, const RetryAck& ack) {
+  for (const RetryAck::Item& item : ack.items) {
+    if (item.error) continue;
+    if (find(item.new_id) == nullptr) {
+      violate("job " + brief(item.new_id) + " is acknowledged and not committed");
+    }
+    acknowledged_.insert(item.new_id);
+  }
+}
+
+void Oracle::on_called_back(uint64_t link, const Token& token) {
+  if (!assigned_.contains({link, token.nonce})) called_back_.insert({link, token.nonce});
+}
+void Oracle::check(uint64_t link, const Abort& abort) {
+  for (const Abort::Item& item : abort.items) on_called_back(link, item.token);
+}
+void Oracle::check(uint64_t link, const Recall& recall) {
+  for (const Token& token : recall.items) on_called_back(link, token);
+}
+
+void Oracle::check(uint64_t link, const Request& request) {
   for (const Assignment& item : request.items) {
+    assigned_.insert({link, item.token.nonce});
+    if (called_back_.contains({link, item.token.nonce})) {
+      violate("attempt " + brief(item.token) + " is called back before it is assigned");
+    }
+    const broker::PutJob* job = rules_.accepted(item.token.job);
+    const bool is_known = job != nullptr && item.spec < request.specs.size();
+    if (!is_known || !(item.input == job->input) || item.index != job->index ||
+        !(request.specs[item.spec]->job == job->spec->job)) {
+      violate("attempt " + brief(item.token) + " is not given what was submitted");
+    }
     if (committed_nonces_.contains(item.token.nonce)) continue;
     if (item.token.attempt != 1 || acknowledged_.contains(item.token.job)) {
       violate("attempt " + brief(item.token) + " is assigned before its commit");
@@ -305,6 +363,7 @@ void Oracle::on_ready_sent(const std::string& worker, const Ready& ready) {
 
 void Oracle::on_result_received(const std::string& client, const Results& results) {
   for (const ResultEntry& entry : results.items) {
+    if (entry.purged || reborn_.contains(entry.job)) continue;
     Results one;
     one.items.push_back(entry);
     one.items.back().worker = kNoWorker;
@@ -331,15 +390,26 @@ void Oracle::check_end(broker::JobStore& store) {
       return;
     }
     const auto stored = store.read(id);
+    if (row.purged) {
+      if (stored && *stored) violate("the store still holds the purged job " + brief(id));
+      continue;
+    }
     if (!stored || !*stored || !(*stored)->ended || !same_end(*(*stored)->ended, *row.end)) {
       violate("the store does not hold the end of job " + brief(id));
     }
   }
 }
 
-void Oracle::check_counts(const std::vector<uint64_t>& by_status) {
+std::vector<uint64_t> Oracle::expected_counts() const {
   std::vector<uint64_t> expected(kJobStatusCount);
-  for (const auto& [id, row] : rows_) ++expected[static_cast<size_t>(row.status())];
+  for (const auto& [id, row] : rows_) {
+    if (!row.forgotten) ++expected[static_cast<size_t>(row.status())];
+  }
+  return expected;
+}
+
+void Oracle::check_counts(const std::vector<uint64_t>& by_status) {
+  const std::vector<uint64_t> expected = expected_counts();
   if (by_status == expected) return;
   std::string text = "the broker counts";
   for (size_t i = 0; i < kJobStatusCount; ++i) {

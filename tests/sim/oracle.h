@@ -11,6 +11,7 @@
 
 #include "broker/store/job_store.h"
 #include "protocol/messages.h"
+#include "tests/sim/turn_rules.h"
 #include "tests/sim/world.h"
 
 namespace zgrid::sim {
@@ -20,14 +21,18 @@ struct Row {
   broker::PutJob job;
   broker::PutState state;
   std::optional<broker::PutEnd> end;
-  bool purged = false;
-  uint32_t seen = 0;  // a bit for each status that was ever committed
+  bool purged = false;     // its result is gone
+  bool forgotten = false;  // and its id
+  uint32_t seen = 0;       // a bit for each status that was ever committed
   [[nodiscard]] JobStatus status() const { return end ? end->outcome.status : state.status; }
 };
 
 class Oracle {
  public:
-  explicit Oracle(World& world) : world_(world) {}
+  explicit Oracle(World& world) : world_(world), rules_(world) {}
+  // Hears of the broker's turns in detail.
+  [[nodiscard]] TurnRules& rules() { return rules_; }
+  [[nodiscard]] const TurnRules& rules() const { return rules_; }
 
   // ---- the broker ----
   void on_broker_start();
@@ -59,6 +64,9 @@ class Oracle {
   void check_end(broker::JobStore& store);
   // What a broker counts by status must be what its store holds.
   void check_counts(const std::vector<uint64_t>& by_status);
+  [[nodiscard]] bool counts_as(const std::vector<uint64_t>& by_status) const {
+    return by_status == expected_counts();
+  }
 
   [[nodiscard]] const Row* find(const JobId& id) const;
   [[nodiscard]] bool is_acknowledged(const JobId& id) const { return acknowledged_.contains(id); }
@@ -85,12 +93,13 @@ class Oracle {
     bool disowned = false;
     bool died = false;  // with its worker
   };
+  [[nodiscard]] std::vector<uint64_t> expected_counts() const;
   void violate(const std::string& what) { world_.violate(what); }
   void commit(const broker::PutJob& record);
   void commit(const broker::PutState& record);
   void commit(const broker::PutEnd& record);
   void commit(const broker::Purge& record);
-  void commit(const broker::Forget&) {}
+  void commit(const broker::Forget& record);
   void commit(const broker::PutClock&) {}
   void commit(const broker::PutDrain&) {}
   void issue(const broker::PutEnd& record);
@@ -102,17 +111,26 @@ class Oracle {
   void check(uint64_t link, const protocol::Results& results);
   void check(uint64_t link, const protocol::Answer& answer);
   void check(uint64_t link, const protocol::Request& request);
+  void check(uint64_t link, const protocol::Abort& abort);
+  void check(uint64_t link, const protocol::Recall& recall);
+  void check(uint64_t link, const protocol::RetryAck& ack);
+  void check_purged(const protocol::ResultEntry& entry);
+  void on_called_back(uint64_t link, const Token& token);
   void check(uint64_t link, const protocol::FinalAck& ack);
   void check(uint64_t link, const protocol::Events& events);
   template <class M>
   void check(uint64_t, const M&) {}  // promises and reveals nothing
 
   World& world_;
+  TurnRules rules_;
   bool no_second_run_ = false;
   std::map<JobId, Row> rows_;
   std::set<Nonce> committed_nonces_;
   std::set<uint64_t> batches_;
   std::map<JobId, Issued> issued_;
+  std::map<uint64_t, std::vector<JobId>> purges_;
+  std::set<JobId> reborn_;  // accepted anew after they were forgotten
+  std::set<std::pair<uint64_t, Nonce>> assigned_, called_back_;  // by link
   std::set<JobId> acknowledged_;
   std::map<std::pair<uint64_t, uint64_t>, std::vector<JobId>> submits_;  // by link and request
   std::map<std::pair<uint64_t, uint64_t>, std::vector<Token>> finals_;   // by link and batch

@@ -1,4 +1,5 @@
 // Worlds by the hundred. A failure prints its seed; ZGRID_SEED=n runs only that one, with a trace.
+// ZGRID_FIRST_SEED=n begins elsewhere, ZGRID_SEEDS=n runs so many and tells of every failure.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -36,9 +37,47 @@ uint64_t first_seed() {
   return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
 }
 
+// For long runs: so many seeds, and every failure is told.
+std::optional<uint64_t> long_run() {
+  const char* text = std::getenv("ZGRID_SEEDS");
+  if (text == nullptr) return std::nullopt;
+  return std::strtoull(text, nullptr, 10);
+}
+
+unsigned long long number(uint64_t n) { return n; }
+
+struct Sum {
+  Oracle::Tally grid;
+  TurnRules::Tally rules;
+  void add(const Verdict& verdict);
+  void print() const;
+};
+
+void Sum::add(const Verdict& verdict) {
+  const Oracle::Tally& tally = verdict.tally;
+  grid.accepted += tally.accepted;
+  grid.ended += tally.ended;
+  grid.commits += tally.commits;
+  grid.attempts += tally.attempts;
+  grid.restarts += tally.restarts;
+  grid.stale += tally.stale;
+  rules.add(verdict.rules);
+}
+
+void Sum::print() const {
+  std::printf(
+      "%llu jobs, %llu attempts, %llu commits, %llu starts of brokers, %llu refused results\n"
+      "%llu losses, %llu taken back, %llu attempts alone, %llu dead letters, %llu signs of "
+      "hanging, %llu deadlines, %llu retries, %llu purged, %llu forgotten\n",
+      number(grid.accepted), number(grid.attempts), number(grid.commits), number(grid.restarts),
+      number(grid.stale), number(rules.losses), number(rules.forgiven), number(rules.alone),
+      number(rules.dead), number(rules.wedged), number(rules.deadlines), number(rules.retries),
+      number(rules.purged), number(rules.forgotten));
+}
+
 // Runs `count` seeds on a few threads; returns the verdict on the lowest one that failed.
 std::optional<Verdict> run_seeds(Simulation::Options options, uint64_t first, uint64_t count,
-                                 Oracle::Tally& sum) {
+                                 Sum& sum) {
   std::atomic<uint64_t> next{first};
   std::mutex mutex;
   std::optional<Verdict> failed;
@@ -48,15 +87,14 @@ std::optional<Verdict> run_seeds(Simulation::Options options, uint64_t first, ui
       one.seed = seed;
       const Verdict verdict = Simulation(one).run();
       const std::lock_guard lock(mutex);
-      sum.accepted += verdict.tally.accepted;
-      sum.ended += verdict.tally.ended;
-      sum.commits += verdict.tally.commits;
-      sum.attempts += verdict.tally.attempts;
-      sum.restarts += verdict.tally.restarts;
-      sum.stale += verdict.tally.stale;
+      sum.add(verdict);
       if (verdict.violation.empty()) continue;
       if (!failed || seed < failed->seed) failed = verdict;
-      next = first + count;  // the others end as well
+      if (long_run()) {
+        std::printf("seed %llu: %s\n", number(seed), verdict.violation.c_str());
+      } else {
+        next = first + count;  // the others end as well
+      }
     }
   };
   std::vector<std::thread> threads;
@@ -65,32 +103,34 @@ std::optional<Verdict> run_seeds(Simulation::Options options, uint64_t first, ui
   return failed;
 }
 
-void expect_promises_kept(Simulation::Options options, uint64_t first, uint64_t count) {
+Sum expect_promises_kept(Simulation::Options options, uint64_t first, uint64_t count) {
+  Sum sum;
   if (const auto seed = chosen_seed()) {
     options.seed = *seed;
     options.tracing = true;
     const Verdict verdict = Simulation(options).run();
     EXPECT_EQ(verdict.violation, "") << "ZGRID_SEED=" << *seed;
-    return;
+    return sum;
   }
-  Oracle::Tally sum;
   const auto failed = run_seeds(options, first, count, sum);
   if (failed) {
     ADD_FAILURE() << failed->violation << "\nrepeat it with ZGRID_SEED=" << failed->seed;
-    return;
+    return sum;
   }
-  std::printf(
-      "%llu jobs, %llu attempts, %llu commits, %llu starts of brokers, %llu refused results\n",
-      static_cast<unsigned long long>(sum.accepted), static_cast<unsigned long long>(sum.attempts),
-      static_cast<unsigned long long>(sum.commits), static_cast<unsigned long long>(sum.restarts),
-      static_cast<unsigned long long>(sum.stale));
-  EXPECT_GT(sum.accepted, count) << "worlds in which nothing happens prove nothing";
+  sum.print();
+  EXPECT_GT(sum.grid.accepted, count) << "worlds in which nothing happens prove nothing";
+  return sum;
 }
 
 TEST(Simulation, KeepsEveryPromiseWhateverGoesWrong) {
-  expect_promises_kept({}, first_seed(), kSeeds);
+  const Sum sum = expect_promises_kept({}, first_seed(), long_run().value_or(kSeeds));
+  if (HasFailure() || chosen_seed()) return;
+  for (const uint64_t seen :
+       {sum.rules.losses, sum.rules.forgiven, sum.rules.alone, sum.rules.dead, sum.rules.wedged,
+        sum.rules.deadlines, sum.rules.retries, sum.rules.purged, sum.rules.forgotten}) {
+    EXPECT_GT(seen, 0u) << "what never happens is not tested";
+  }
 }
-
 TEST(Simulation, ABrokerThatOnlyRestartsMakesNothingRunTwice) {
   Simulation::Options options;
   options.broker_restarts_only = true;
@@ -117,15 +157,16 @@ struct Planted {
 
 class PlantedBug : public testing::TestWithParam<Planted> {};
 
-TEST_P(PlantedBug, IsCaughtWithinAHundredSeeds) {
+constexpr uint64_t kSeedsToNotice = 200;
+
+TEST_P(PlantedBug, IsCaughtWithinTwoHundredSeeds) {
   Simulation::Options options;
   options.bug = GetParam().bug;
-  for (uint64_t seed = 1; seed <= 100; ++seed) {
+  for (uint64_t seed = 1; seed <= kSeedsToNotice; ++seed) {
     options.seed = seed;
     const Verdict verdict = Simulation(options).run();
     if (verdict.violation.empty()) continue;
-    std::printf("caught at seed %llu: %s\n", static_cast<unsigned long long>(seed),
-                verdict.violation.c_str());
+    std::printf("caught at seed %llu: %s\n", number(seed), verdict.violation.c_str());
     EXPECT_NE(verdict.violation.find(GetParam().expected), std::string::npos) << verdict.violation;
     return;
   }
@@ -138,7 +179,15 @@ INSTANTIATE_TEST_SUITE_P(
                             "acknowledged and not committed"},
                     Planted{Bug::early_reveal, "AnAnswerAboutWhatIsNotCommitted", "commit"},
                     Planted{Bug::stale_accepted, "ALateResultThatCounts", "not current"},
-                    Planted{Bug::result_forgotten, "AResultForgottenWhenItIsSent", "forgotten"}),
+                    Planted{Bug::result_forgotten, "AResultForgottenWhenItIsSent", "forgotten"},
+                    Planted{Bug::alone_ignored, "ASecondJobWhereOneMustBeAlone", "must be alone"},
+                    Planted{Bug::purge_early, "APurgeBeforeItsTime", "purged too early"},
+                    Planted{Bug::ids_early, "IdsForgottenBeforeTheirTime", "forgotten too early"},
+                    Planted{Bug::wall_deadline, "DeadlinesByTheWallClock", "grid"},
+                    Planted{Bug::abort_overtakes, "AnAbortAheadOfItsRequest", "called back before"},
+                    Planted{Bug::wedged_uncounted, "AHungAttemptThatCostsNothing", "must count"},
+                    Planted{Bug::inputs_swapped, "AnInputThatGoesToAnotherJob",
+                            "not given what was submitted"}),
     [](const auto& planted) { return std::string(planted.param.name); });
 
 }  // namespace

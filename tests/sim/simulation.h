@@ -17,6 +17,7 @@ struct Verdict {
   std::string violation;  // empty: every promise was kept
   uint64_t digest = 0;    // equal for equal runs
   Oracle::Tally tally;
+  TurnRules::Tally rules;
 };
 
 class Simulation {
@@ -46,6 +47,14 @@ class Simulation {
   void fault();
   void submit(ClientNode& client);
   void submit_again(ClientNode& client);
+  void run_again(ClientNode& client);
+  void build_limits(BrokerNode::Options& broker);
+  void set_wall();
+  void restart_broker();
+  void probe_workers();
+  bool rest_until(Micros time);
+  void check_end();
+  [[nodiscard]] std::string make_input();
   SpecRef make_spec();
   void calm_down();
   void undrain_all();
@@ -68,6 +77,8 @@ class Simulation {
   // What may go wrong in this world.
   bool broker_dies_ = false, broker_pauses_ = false, workers_die_ = false, workers_pause_ = false;
   bool workers_drain_ = false, links_break_ = false, partitions_ = false, cancels_ = false;
+  bool wall_jumps_ = false, hangs_ = false, deadly_ = false, reruns_ = false, inputs_vary_ = false;
+  BrokerNode::Options limits_;
   WorkerNode* gone_ = nullptr;  // and never comes back
   bool is_over_ = false;
 };

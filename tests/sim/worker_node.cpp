@@ -148,6 +148,7 @@ void WorkerNode::turn() {
   if (std::exchange(up_news_, false) && link_) core_->connected();
   receive();
   while (auto start = core_->next_start()) start_attempt(std::move(*start));
+  core_->set_activity(activity());
   if (!carry_out(core_->finish())) return;
   if (!link_) try_connect();
   const Micros left = std::max(Micros{1}, core_->next_wake() - now.mono);
@@ -217,6 +218,10 @@ void WorkerNode::send(const Message& message) {
   }
   if (link_->up) {
     network_.send_up(link_, encode(message));
+    const uint64_t repeats = network_.repeat_percent();
+    if (repeats > 0 && std::holds_alternative<Final>(message) && world_.random.percent(repeats)) {
+      network_.repeat_up(link_, encode(message), Micros{world_.random.between(1'000, 8'000'000)});
+    }
   } else if (world_.random.percent(50)) {
     carried_over_.push_back(message);
   }
@@ -228,12 +233,22 @@ void WorkerNode::start_attempt(worker::Start start) {
   const Token token = start.token;
   oracle_.on_attempt_started(name, token);
   world_.note("  " + name + " runs " + brief(token));
-  running_[token.nonce] = world_.now();
   Random& r = world_.random;
   const std::string& service = start.spec->job.service;
+  Running& running = running_[token.nonce];
+  running = {token, world_.now(), false, false};
   Micros time{0};
+  if (service == "deadly") {
+    time = Micros{r.between(20'000, 400'000)};
+    if (r.percent(options_.deadly_percent)) return kill_worker_after(time, token);
+  }
   if (service == "quick") time = Micros{r.between(200, 20'000)};
   if (service == "slow") time = Micros{r.between(50'000, 3'000'000)};
+  if (time > Micros{0} && options_.hang_percent > 0 && r.percent(options_.hang_percent)) {
+    running.hangs = true;
+    running.stopped = r.percent(30);
+    time = Micros{r.between(2'000'000, 20'000'000)};
+  }
   const JobStatus status = !r.percent(options_.failure_percent) ? JobStatus::succeeded
                            : r.percent(80)                      ? JobStatus::failed
                                                                 : JobStatus::timed_out;
@@ -249,6 +264,26 @@ void WorkerNode::start_attempt(worker::Start start) {
     }
     end_attempt(token, outcome, true);
   });
+}
+
+// The job takes its worker with it.
+void WorkerNode::kill_worker_after(Micros time, const Token& token) {
+  world_.after(time, [this, token, life = life_] {
+    if (life != life_ || !running_.contains(token.nonce)) return;
+    crash();
+    world_.after(Micros{world_.random.between(50'000, 6'000'000)}, [this] { start(); });
+  });
+}
+
+// What its heartbeats say of the attempts that run.
+std::vector<InHand> WorkerNode::activity() const {
+  std::vector<InHand> list;
+  for (const auto& [nonce, one] : running_) {
+    const Micros idle = one.hangs ? world_.now() - one.since : Micros{0};
+    list.push_back({one.token, InHand::State::running, std::chrono::duration_cast<Millis>(idle), 1,
+                    0, one.stopped});
+  }
+  return list;
 }
 
 Outcome WorkerNode::make_outcome(JobStatus status, Micros run) {
@@ -277,7 +312,7 @@ void WorkerNode::end_attempt(const Token& token, Outcome outcome, bool with_outp
 void WorkerNode::abort_attempt(const Token& token, JobStatus reason) {
   const auto end = [this, token, reason] {
     if (!running_.contains(token.nonce)) return;
-    end_attempt(token, make_outcome(reason, world_.now() - running_[token.nonce]), false);
+    end_attempt(token, make_outcome(reason, world_.now() - running_[token.nonce].since), false);
   };
   if (world_.random.percent(30)) return end();
   world_.after(Micros{world_.random.between(100, 200'000)}, [this, end, life = life_] {

@@ -21,6 +21,8 @@ class WorkerNode final : public Peer {
     std::vector<std::pair<std::string, std::string>> tags;
     std::vector<std::string> services;
     uint64_t failure_percent = 10;
+    uint64_t hang_percent = 0;     // of attempts show no sign of life for long
+    uint64_t deadly_percent = 80;  // of attempts of "deadly" jobs kill the worker
     Bug bug = Bug::none;
   };
   WorkerNode(World& world, Network& network, Oracle& oracle, std::string worker_name,
@@ -48,6 +50,8 @@ class WorkerNode final : public Peer {
   void start_attempt(worker::Start start);
   void end_attempt(const Token& token, Outcome outcome, bool with_output);
   void abort_attempt(const Token& token, JobStatus reason);
+  void kill_worker_after(Micros time, const Token& token);
+  [[nodiscard]] std::vector<protocol::InHand> activity() const;
   Outcome make_outcome(JobStatus status, Micros run);
   // False: the process ended.
   bool carry_out(worker::Effects& effects);
@@ -72,7 +76,12 @@ class WorkerNode final : public Peer {
   std::deque<protocol::Frames> inbox_;
   // Sent before the end of the connection was noticed: the socket sends it on the next one.
   std::vector<protocol::Message> carried_over_;
-  std::map<Nonce, Micros> running_;  // since when
+  struct Running {
+    Token token;
+    Micros since{0};
+    bool hangs = false, stopped = false;
+  };
+  std::map<Nonce, Running> running_;
   std::map<Nonce, worker::Finished> spool_;
 };
 

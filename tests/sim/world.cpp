@@ -29,7 +29,7 @@ void Random::fill(std::span<uint8_t> into) {
 }
 
 Now World::clock(Micros start) const {
-  return {MonoTime{now_ - start}, WallTime{kEpochUs + now_.count()}};
+  return {MonoTime{now_ - start}, WallTime{kEpochUs + (now_ + wall_offset_).count()}};
 }
 
 void World::at(Micros when, std::function<void()> what) {

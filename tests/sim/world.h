@@ -50,6 +50,9 @@ class World {
   [[nodiscard]] Micros now() const { return now_; }
   // Both clocks of a process that started at `start`.
   [[nodiscard]] Now clock(Micros start) const;
+  // Somebody sets the wall clock, by so much.
+  void set_wall(Micros by) { wall_offset_ += by; }
+  [[nodiscard]] Micros wall_offset() const { return wall_offset_; }
   void at(Micros when, std::function<void()> what);
   void after(Micros delay, std::function<void()> what) { at(now_ + delay, std::move(what)); }
   // Until that time, or the first violation.
@@ -79,6 +82,7 @@ class World {
   // The queue in its usual form would copy each event.
   std::vector<Event> heap_;
   Micros now_{0};
+  Micros wall_offset_{0};
   uint64_t next_number_ = 0;
   uint64_t digest_ = 0xcbf29ce484222325u;
   const uint64_t seed_;

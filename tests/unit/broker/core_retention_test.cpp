@@ -118,6 +118,36 @@ TEST_F(RetentionTest, ASubmitOfAPurgedKeyFindsItsStateAndAfterTheMemoryItIsANewJ
   EXPECT_TRUE(next<SubmitAck>(kClient).items.empty());
 }
 
+TEST_F(RetentionTest, TheNewestOfThoseThatWerePurgedHasTheKeyAfterARestart) {
+  begin();
+  JobEntry first = entry();
+  first.key = "k";
+  say(kClient, Role::client, submission(spec(), {first}));
+  const Token token = assigned_one(kAnn, Gate::overtake);
+  next<SubmitAck>(kClient);
+  finish(kAnn, token);
+  next<Results>(kClient);
+  expect_final_ack(kAnn);
+  Retry::Item item;
+  item.job = first.id;
+  item.new_id.bytes[2] = 7;
+  turn([&] { core_->retry(kClient, 4, {{item, store_.read(first.id)}}); });
+  const Token second = assigned_one(kAnn, Gate::overtake);
+  next<RetryAck>(kClient);
+  finish(kAnn, second);
+  expect_final_ack(kAnn);
+  protocol::Purge m;
+  m.jobs = {first.id, second.job};
+  say(kClient, Role::client, m);
+  next<CancelAck>(kClient);
+  restart();
+  hello();
+  JobEntry again = entry();
+  again.key = "k";
+  say(kClient, Role::client, submission(spec(), {again}));
+  EXPECT_EQ(next<SubmitAck>(kClient).items.at(0).job, second.job);
+}
+
 TEST_F(RetentionTest, AskingForItPurgesAtOnceAndLeavesUnfinishedJobsAlone) {
   begin();
   const JobId ended = done(spec());
