@@ -47,6 +47,7 @@ void Core::restore(StoredJob&& stored) {
   job.body = accepted.body;
   job.submitted = accepted.submitted;
   job.accepted = accepted.accepted;
+  s.last_sign = std::max(s.last_sign, job.accepted);
   job.status = stored.state.status;
   job.attempt = stored.state.attempt;
   job.nonce = stored.state.nonce;
@@ -89,6 +90,7 @@ void Core::restore(EndedJob&& ended) {
   past.body = ended.body;
   past.seq = ended.seq;
   past.ended = ended.ended;
+  s.last_sign = std::max(s.last_sign, past.ended);
   past.bytes = ended.bytes;
   past.attempt = ended.attempt;
   past.status = ended.status;

@@ -67,6 +67,11 @@ Micros drift(const State& s) {
 
 void start_clock(State& s) {
   s.grid_at_start = GridTime{s.now.wall.us};
+  // A store of the first release has no clock, and its times are the wall clock's. Its rest counts
+  // from its last sign of life, or opening it late would purge all of it at once.
+  if (!s.stored_clock && s.last_sign.us != 0) {
+    s.stored_clock = PutClock{s.last_sign, WallTime{s.last_sign.us}};
+  }
   if (s.stored_clock) {
     const Micros absent = std::clamp<Micros>(s.now.wall - s.stored_clock->wall, Micros(0),
                                              Micros(limits::kAbsenceCounted));

@@ -227,6 +227,7 @@ struct State {
   std::string refusing;                // why the store takes nothing new; empty: it does
   std::optional<MonoTime> started_at;  // of the first turn
   std::optional<PutClock> stored_clock;
+  GridTime last_sign;  // the latest time in a restored row: for stores that had no clock yet
   GridTime grid_at_start;
   MonoTime clock_put_at;  // when it was stored last
   MonoTime next_beat, next_recall, next_retention, next_lease;

@@ -67,6 +67,7 @@ std::string encode_meta(const MetaPart& meta) {
   w.id(meta.id);
   w.u64(meta.epoch);
   w.u8(meta.clean ? 1 : 0);
+  w.u64(meta.log_bytes);
   w.seal(PartKind::meta, 0);
   return out;
 }
@@ -78,6 +79,7 @@ Result<MetaPart> decode_meta(std::string_view part) {
   meta.id = r->id<StoreId>();
   meta.epoch = r->u64();
   meta.clean = r->u8() != 0;
+  if (r->left() > 0) meta.log_bytes = r->u64();  // the first release had none
   if (!r->finished()) return corrupt("the store's own row");
   return meta;
 }

@@ -14,7 +14,8 @@ namespace zgrid::broker {
 struct MetaPart {
   StoreId id;
   uint64_t epoch = 0;
-  bool clean = true;  // closed in an orderly way
+  bool clean = true;       // closed in an orderly way
+  uint64_t log_bytes = 0;  // the log of a store that is not is at least so long; 0: not known
 };
 std::string encode_meta(const MetaPart& meta);
 std::string encode_clock(const PutClock& clock);

@@ -62,7 +62,8 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
   }
 
   const std::string wal = path + "-wal";
-  const bool has_log = file_size(wal).value_or(0) > 0;  // an orderly stop removes it
+  const uint64_t log_bytes = file_size(wal).value_or(0);
+  const bool has_log = log_bytes > 0;  // an orderly stop removes it
   if (has_log) {
     drop_page_cache(path);
     drop_page_cache(wal);
@@ -76,6 +77,12 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
   store->dead_ = true;  // until it is known to be whole, leave it as it was found
   const Result<MetaPart> meta = read_meta(*store->db_);
   Result<void> done = meta ? Result<void>() : fail(meta.error());
+  if (done && !meta->clean && log_bytes < meta->log_bytes) {
+    done = fail(Errc::corrupt,
+                "the log " + wal + " was cut from " + std::to_string(meta->log_bytes) + " to " +
+                    std::to_string(log_bytes) + " bytes, its latest commits are lost",
+                "restore the store from a backup");
+  }
   if (done && (has_log || !meta->clean)) {
     const Fault fault = store->db_->checkpoint();
     if (fault.trouble == Trouble::corrupt || fault.trouble == Trouble::io) {
@@ -87,6 +94,7 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
   if (done) done = migrate(*store->db_, path);
   if (done) done = store->begin_epoch();
   if (done) done = grow_file(wal, kWalBytes);
+  if (done) done = store->guard_log(wal);
   if (done) done = store->facts_.load(*store->db_);
   if (done) done = store->prepare();
   if (!done) {
@@ -111,6 +119,20 @@ Result<void> SqliteStore::begin_epoch() {
   info_.durable = true;
   info_.description = path_;
   return {};
+}
+
+// From now on a log that is shorter, or gone, was damaged: the database itself says so.
+Result<void> SqliteStore::guard_log(const std::string& wal) {
+  Result<MetaPart> meta = read_meta(*db_);
+  if (!meta) return fail(std::move(meta.error()));
+  meta->log_bytes = file_size(wal).value_or(0);
+  if (Result<void> written = write_meta(*db_, *meta); !written) return written;
+  const Fault fault = db_->checkpoint();
+  if (fault.trouble == Trouble::corrupt || fault.trouble == Trouble::io) {
+    return fail(fault, "cannot checkpoint store " + path_);
+  }
+  // SQLite does not say if it could not sync the folder that got a new log.
+  return sync_folder_of(path_);
 }
 
 Result<void> SqliteStore::prepare() {

@@ -55,6 +55,7 @@ class SqliteStore final : public JobStore {
 
   Result<void> prepare();
   Result<void> begin_epoch();
+  Result<void> guard_log(const std::string& wal);
 
   CommitResult try_commit();
   CommitResult failed(const Fault& fault);

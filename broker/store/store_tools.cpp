@@ -26,22 +26,20 @@ Result<std::string> absolute_path(const std::string& path) {
   return absolute;
 }
 
-// Nothing is left beside a file that was never ours, so this comes before the lock.
-Result<void> refuse_foreign_file(const std::string& path) {
+// No broker holds a file that is none of ours, and nothing is to be left beside it.
+bool is_foreign(const std::string& path) {
   constexpr std::string_view kMagic = "SQLite format 3";
   char start[kMagic.size()] = {};
   const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
-  if (!file) return fail(Errc::io, "cannot read " + path + ": " + std::strerror(errno));
+  if (!file) return false;  // whoever opens it says why
   const size_t got = std::fread(start, 1, sizeof start, file.get());
-  if (got < sizeof start || std::string_view(start, got) == kMagic) return {};
-  return fail(Errc::corrupt, path + " is no store, or its beginning is lost",
-              "look at its path; a store is an SQLite file");
+  return got == sizeof start && std::string_view(start, got) != kMagic;
 }
 
 // A store that exists, with its lock.
 struct Held {
   std::string path;
-  StoreLock lock;
+  std::optional<StoreLock> lock;  // but of a foreign file
 };
 Result<Held> hold(const std::string& where) {
   Result<std::string> path = absolute_path(where);
@@ -49,7 +47,7 @@ Result<Held> hold(const std::string& where) {
   if (!file_size(*path)) {
     return fail(Errc::not_found, "there is no store " + *path, "look at its path");
   }
-  if (Result<void> ours = refuse_foreign_file(*path); !ours) return fail(std::move(ours.error()));
+  if (is_foreign(*path)) return Held{std::move(*path), {}};
   Result<StoreLock> lock = StoreLock::take(*path);
   if (!lock) return fail(std::move(lock.error()));
   return Held{std::move(*path), std::move(*lock)};
