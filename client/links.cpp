@@ -54,6 +54,7 @@ void Links::add(const std::string& endpoint, bool named) {
     auto link = std::make_shared<Link>();
     link->endpoint = endpoint;
     link->key = key;
+    link->connected_at = now_;
     link->dealer = std::move(*opened);
     // Queued by libzmq until the handshake is done: no round trip is lost.
     link->dealer->send(hello_);
@@ -79,7 +80,7 @@ void Links::turn(MonoTime now) {
 
 void Links::on_link_event(Link& link, const LinkEvent& event, MonoTime now) {
   switch (event.what) {
-    case LinkEvent::What::connected:
+    case LinkEvent::What::connected: link.connected_at = now; return;
     case LinkEvent::What::accept_failed: return;
     case LinkEvent::What::ready:
       link.failures = 0;
@@ -93,7 +94,11 @@ void Links::on_link_event(Link& link, const LinkEvent& event, MonoTime now) {
       return;
     case LinkEvent::What::refused: link.dead = true; return;
     case LinkEvent::What::handshake_failed:
-      if (++link.failures >= kHandshakeFailuresMax) link.dead = true;
+      if (now - link.connected_at > Micros(protocol::kRefusedWithin)) {
+        link.failures = 0;
+      } else if (++link.failures >= kHandshakeFailuresMax) {
+        link.dead = true;
+      }
       return;
     case LinkEvent::What::disconnected: on_link_down(link, now); return;
   }

@@ -79,6 +79,7 @@ class Links {
     size_t key = 0;
     std::shared_ptr<protocol::Dealer> dealer;
     bool hello_queued = true;  // it leaves with the first link that comes up
+    MonoTime connected_at;
     int failures = 0;
     bool dead = false;
     std::optional<Error> refusal;  // what the broker itself said

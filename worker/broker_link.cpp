@@ -38,7 +38,7 @@ void BrokerLink::open(MonoTime now) {
   auto opened = Dealer::open(context_, std::move(dealer));
   failures_ = 0;
   refused_ = false;
-  opened_at_ = now;
+  opened_at_ = connected_at_ = now;
   move_on_at_ = now + Micros(kTry);
   if (!opened || !(*opened)->connect(endpoint_)) return;
   dealer_ = std::move(*opened);
@@ -82,9 +82,11 @@ Result<BrokerLink::News> BrokerLink::turn(MonoTime now) {
         break;
       case LinkEvent::What::refused: refused_ = true; break;
       case LinkEvent::What::handshake_failed:
-        refused_ = refused_ || ++failures_ >= kHandshakeFailuresMax;
+        failures_ = now - connected_at_ > Micros(kRefusedWithin) ? 0 : failures_ + 1;
+        refused_ = refused_ || failures_ >= kHandshakeFailuresMax;
         break;
       case LinkEvent::What::connected:
+        connected_at_ = now;
         if (!is_up_) move_on_at_ = std::max(move_on_at_, opened_at_ + Micros(kTryAnswering));
         break;
       case LinkEvent::What::accept_failed: break;

@@ -67,6 +67,7 @@ class BrokerLink {
   bool was_up_ = false;  // ever
   bool refused_ = false;
   MonoTime opened_at_{};
+  MonoTime connected_at_{};
   MonoTime move_on_at_ = MonoTime::never();
   MonoTime open_at_{};
   std::minstd_rand random_;

@@ -63,6 +63,10 @@ struct LinkEvent {
   int detail = 0;  // errno or ZMTP error
 };
 
+// Who does not know our key says so at once. A handshake that fails later than this after
+// `connected` found nobody who answered within the transport's 5 s: a busy broker, a slow line.
+inline constexpr Millis kRefusedWithin{4000};
+
 // The broker's ROUTER.
 // Threads: one thread, the one that made it, but for `fd`-polling. Order of life: the ZAP handler
 // is bound before the first bind, and its domain is enforced, or libzmq lets any key in.

@@ -2,8 +2,8 @@
 
 Four ways in turn: SIGTERM and its exit; `zgrid drain`, then SIGTERM, then `zgrid undrain`; SIGTERM
 twice, which hands back what runs; and the worker that runs the one long job is stopped so, again
-and again. No job has a retry left and three losses end in the dead-letter list, so that a budget spent
-by any of it would end a job."""
+and again. No job has a retry left and three losses end in the dead-letter list, so that a budget
+spent by any of it would end a job."""
 
 import signal
 import time
