@@ -165,6 +165,15 @@ void accept_broadcast(Submission& sub, uint32_t index, const JobEntry& entry, Sp
                              "no worker that is online offers '" + spec->spec->job.service + "'",
                              "see `zgrid workers` for what they offer"));
   }
+  // Its children may be remembered for longer than it was itself.
+  const bool is_half_known = std::any_of(targets.begin(), targets.end(), [&](const Worker* w) {
+    return body_of(s, child_id(entry.id, w->facts->id)) != nullptr;
+  });
+  if (is_half_known) {
+    return refuse(sub, index,
+                  make_error(Errc::conflict, "jobs of a former broadcast with this id are known",
+                             "make a new id for a new job"));
+  }
   if (auto error =
           check_admission(s, *sub.client.owner, entry.input.data.size(), targets.size() + 1)) {
     return refuse(sub, index, std::move(*error));

@@ -229,6 +229,7 @@ void TurnRules::check_deadlines(const broker::Effects& effects) {
     deadlines_.erase(deadlines_.begin());
     const Job* job = find(id);
     if (job == nullptr || job->ended || !job->accepted.children.empty()) continue;
+    if (deadline_of(*job) > grid_) continue;  // a former job's of the same id
     if (!ended.contains(job->state.nonce)) violate("job " + brief(id) + " outlives its deadline");
   }
 }

@@ -146,6 +146,7 @@ TEST_F(RetentionTest, TheNewestOfThoseThatWerePurgedHasTheKeyAfterARestart) {
   again.key = "k";
   say(kClient, Role::client, submission(spec(), {again}));
   EXPECT_EQ(next<SubmitAck>(kClient).items.at(0).job, second.job);
+  EXPECT_TRUE(result(kClient).purged);
 }
 
 TEST_F(RetentionTest, AskingForItPurgesAtOnceAndLeavesUnfinishedJobsAlone) {
