@@ -77,8 +77,8 @@ class Loop {
   MonoTime next_sweep_;
   uint64_t turn_ = 0;
   bool inbox_empty_ = true;
-  size_t inputs_due_ = 0;  // assignments that wait for the store to read their inputs
-  std::string refusing_;   // the store's reason
+  size_t inputs_due_ = 0;   // assignments that wait for the store to read their inputs
+  std::string refusing_;    // the store's reason
   bool keeps_out_ = false;  // newcomers, for lack of file descriptors
   std::vector<int> watched_;
   std::vector<Send> outgoing_;

@@ -325,8 +325,8 @@ void recall_excess(State& s) {
     size_t excess = worker->jobs.size() - worker->slots;
     for (Job* job = worker->jobs.back(); job != nullptr && excess > 0 && idle > 0; --excess) {
       // A wall clock that was set back must not keep it there.
-      const bool waited = s.now.wall < job->assigned ||
-                          s.now.wall - job->assigned > Micros(limits::kRecallAfter);
+      const bool waited =
+          s.now.wall < job->assigned || s.now.wall - job->assigned > Micros(limits::kRecallAfter);
       if (waited && !job->recalled && !job->started) {
         Worker* other = find_free(s, *job->entry->demand);
         if (other != nullptr && other != worker.get() && other->jobs.empty()) {
