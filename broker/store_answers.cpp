@@ -38,14 +38,18 @@ class ResultWriter {
     message_.heads.push_back(head_of(job));
     message_.items.push_back(std::move(entry));
   }
-  void add_unreadable(const JobId& id, const Error& error) {
+  void add_unreadable(const JobId& id, uint32_t attempt, const Error& error) {
     ResultEntry entry;
     entry.job = id;
-    entry.purged = error.code == Errc::not_found;  // purged in the same turn: the core completes it
+    entry.attempt = attempt;
     entry.outcome.status = JobStatus::failed;
     JobError why;
     why.message = "its result cannot be read: " + error.message;
     entry.outcome.error = std::move(why);
+    add_bare(std::move(entry));
+  }
+  // One without a head and a worker.
+  void add_bare(ResultEntry entry) {
     open(weight(entry));
     entry.head = static_cast<uint32_t>(message_.heads.size());
     message_.heads.emplace_back();
@@ -72,12 +76,13 @@ class ResultWriter {
 
 std::vector<Message> results(JobStore& store, const StoreRead& read) {
   ResultWriter writer;
-  for (const JobId& id : read.jobs) {
+  for (size_t i = 0; i < read.jobs.size(); ++i) {
+    const JobId& id = read.jobs[i];
     auto job = store.read(id);
     if (!job) {
-      writer.add_unreadable(id, job.error());
-    } else if (!job->has_value()) {
-      writer.add_unreadable(id, {Errc::not_found, "the store has forgotten it", {}, {}, 0});
+      writer.add_unreadable(id, read.ends[i].attempt, job.error());
+    } else if (!job->has_value()) {  // purged since it was asked for
+      writer.add_bare(purged_result(id, read.ends[i]));
     } else if ((*job)->ended) {
       writer.add(std::move(**job));
     }
@@ -224,7 +229,6 @@ StoreAnswer answer_from_store(JobStore& store, const StoreRead& read) {
 void deliver_answer(Core& core, const StoreRead& read, StoreAnswer answer, std::vector<Send>& out) {
   for (Message& message : answer.messages) {
     if (auto* list = std::get_if<Answer>(&message)) core.complete(*list);
-    if (auto* results = std::get_if<Results>(&message)) core.complete(*results);
     out.push_back({read.to, Gate::after_commit, std::move(message)});
   }
   for (const auto& [token, error] : answer.lost_inputs) core.input_lost(token, error);

@@ -257,18 +257,6 @@ void Core::complete(Answer& answer) const {
   }
 }
 
-void Core::complete(Results& results) const {
-  for (ResultEntry& entry : results.items) {
-    if (!entry.purged) continue;
-    const Past* past = state_->history.find(entry.job);
-    entry.purged = past != nullptr;
-    if (past == nullptr) continue;
-    entry.attempt = past->attempt;
-    entry.outcome.status = past->status;
-    entry.outcome.error->message = "its result was purged after its retention";
-  }
-}
-
 void Core::count_malformed() { ++state_->malformed; }
 
 void Core::extend_leases(Micros gap) {

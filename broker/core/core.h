@@ -73,8 +73,6 @@ class Core {
   void retry(SessionId session, uint64_t request, std::vector<Retried> jobs);
   // Adds to an answer from the store what only the core knows: signs of life, purged jobs.
   void complete(protocol::Answer& answer) const;
-  // The same for results that the store did not have any more; those are marked as purged.
-  void complete(protocol::Results& results) const;
   // The loop itself stood still that long: nobody's lease may suffer from it.
   void extend_leases(Micros gap);
   // A peer sent bytes that are no message; counted for `status`.

@@ -45,6 +45,12 @@ struct StoreRead {
   uint64_t request = 0;
   What what = What::results;
   std::vector<JobId> jobs;
+  // results: how each job ended, in the same order, should it be purged before it is read.
+  struct End {
+    JobStatus status = JobStatus::succeeded;
+    uint32_t attempt = 0;
+  };
+  std::vector<End> ends;
   JobFilter filter;
   std::vector<AssignmentToFill> assignments;
   std::vector<protocol::Retry::Item> retries;
@@ -57,6 +63,9 @@ struct Note {
   std::string text;
   std::vector<std::pair<std::string_view, std::string>> fields;  // names are literals
 };
+
+// What is told of a job whose result is gone.
+protocol::ResultEntry purged_result(const JobId& job, const StoreRead::End& end);
 
 struct Effects {
   std::vector<Record> records;

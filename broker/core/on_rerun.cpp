@@ -142,6 +142,18 @@ void on_purge(State& s, SessionId session, const protocol::Purge& m) {
   s.outbox.send(session, Gate::after_commit, std::move(ack));
 }
 
+ResultEntry purged_result(const JobId& job, const StoreRead::End& end) {
+  ResultEntry entry;
+  entry.job = job;
+  entry.attempt = end.attempt;
+  entry.outcome.status = end.status;
+  entry.purged = true;
+  JobError why;
+  why.message = "its result was purged after its retention";
+  entry.outcome.error = std::move(why);
+  return entry;
+}
+
 void send_past_results(State& s, SessionId session, const std::vector<JobId>& ids) {
   StoreRead read;
   read.to = session;
@@ -151,17 +163,10 @@ void send_past_results(State& s, SessionId session, const std::vector<JobId>& id
     const Past& past = *known;
     if (!past.purged) {
       read.jobs.push_back(id);
-      continue;
+      read.ends.push_back({past.status, past.attempt});
+    } else {
+      s.outbox.result(session, nullptr, {}, purged_result(id, {past.status, past.attempt}));
     }
-    ResultEntry entry;
-    entry.job = past.id;
-    entry.attempt = past.attempt;
-    entry.outcome.status = past.status;
-    entry.purged = true;
-    JobError why;
-    why.message = "its result was purged after its retention";
-    entry.outcome.error = std::move(why);
-    s.outbox.result(session, nullptr, {}, std::move(entry));
   }
   if (!read.jobs.empty()) s.effects.reads.push_back(std::move(read));
 }
