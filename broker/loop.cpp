@@ -24,6 +24,8 @@ bool fits(const Frames& frames) {
                      [](const Bytes& frame) { return frame.size() <= limits::kFrameBytesMax; });
 }
 
+// How soon a peer that did not read is tried again.
+constexpr Millis kSlowRetry{10};
 // How long a stop waits for the last commit.
 constexpr Millis kStopCommit{5000};
 
@@ -213,6 +215,10 @@ void Loop::deliver(std::vector<Send>& sends) {
 void Loop::send(SessionId to, const Message& message) {
   Session* session = sessions_.find(to);
   if (session == nullptr) return;  // it went away; what it waited for is in the store
+  if (const auto* results = std::get_if<Results>(&message);
+      results != nullptr && session->waiting_bytes > Sessions::kParkAbove) {
+    return park(*session, *results);
+  }
   Frames frames = encode(message);
   if (!fits(frames)) {
     parts_.log->error("a message is over the limits of the wire: a bug of ours, please report it",
@@ -220,7 +226,7 @@ void Loop::send(SessionId to, const Message& message) {
     return drop(to, "its answer could not be sent");
   }
   if (session->waiting.empty()) {
-    switch (parts_.router->send(session->routing_id, frames)) {
+    switch (parts_.router->send(session->routing_id, frames, session->backlog)) {
       case Router::Sent::ok: return;
       case Router::Sent::gone: return drop(to, "its connection is gone");
       case Router::Sent::full: break;
@@ -228,23 +234,60 @@ void Loop::send(SessionId to, const Message& message) {
   }
   for (const Bytes& frame : frames) session->waiting_bytes += frame.size();
   session->waiting.push_back(std::move(frames));
+  sessions_.update_slow(*session);
   if (session->waiting_bytes > Sessions::kWaitingBytesMax) drop(to, "it does not read");
 }
 
 void Loop::send_waiting() {
-  for (const SessionId id : sessions_.with_waiting()) {
+  for (const SessionId id : sessions_.slow()) {
     Session& session = *sessions_.find(id);
+    Router::Sent sent = Router::Sent::ok;
     while (!session.waiting.empty()) {
-      const Router::Sent sent = parts_.router->send(session.routing_id, session.waiting.front());
-      if (sent == Router::Sent::full) break;
-      if (sent == Router::Sent::gone) {
-        drop(id, "its connection is gone");
-        break;
-      }
+      sent = parts_.router->send(session.routing_id, session.waiting.front(), session.backlog);
+      if (sent != Router::Sent::ok) break;
       for (const Bytes& frame : session.waiting.front()) session.waiting_bytes -= frame.size();
       session.waiting.pop_front();
     }
+    if (sent == Router::Sent::gone) {
+      drop(id, "its connection is gone");
+      continue;
+    }
+    if (session.waiting.empty()) read_parked(session);
+    sessions_.update_slow(session);
   }
+}
+
+// A peer that does not read costs memory for its ids, not for its results: those are in the store.
+void Loop::park(Session& session, const Results& results) {
+  for (const ResultEntry& entry : results.items) {
+    session.parked.push_back({entry.job, {entry.outcome.status, entry.attempt}});
+  }
+}
+
+void Loop::read_parked(Session& session) {
+  if (session.parked.empty() || session.reads_parked) return;
+  session.reads_parked = true;
+  StoreRead read;
+  read.to = session.id;
+  read.bytes_max = Sessions::kParkAbove;
+  const size_t count = std::min<size_t>(session.parked.size(), limits::kBatchItemsMax);
+  for (size_t i = 0; i < count; ++i) {
+    read.jobs.push_back(session.parked[i].first);
+    read.ends.push_back(session.parked[i].second);
+  }
+  auto shared = std::make_shared<const StoreRead>(std::move(read));
+  committer_->read([this, shared](JobStore& store) -> std::function<void()> {
+    auto answer = std::make_shared<StoreAnswer>(answer_from_store(store, *shared));
+    return [this, shared, answer] {
+      Session* of = sessions_.find(shared->to);
+      if (of == nullptr) return;
+      of->reads_parked = false;
+      of->parked.erase(of->parked.begin(),
+                       of->parked.begin() + static_cast<ptrdiff_t>(answer->results_read));
+      deliver_answer(core_, *shared, std::move(*answer), outgoing_);
+      sessions_.update_slow(*of);
+    };
+  });
 }
 
 void Loop::drop(SessionId id, const char* reason) {
@@ -283,6 +326,7 @@ void Loop::wait() {
   watch_fds();
   MonoTime until = std::min(core_.next_wake(), now_.mono + Micros(kWaitMax));
   if (parts_.announcer) until = std::min(until, parts_.announcer->next_wake());
+  if (sessions_.any_slow()) until = std::min(until, now_.mono + Micros(kSlowRetry));
   if (!inbox_empty_) until = now_.mono;
   const MonoTime start = parts_.clock().mono;
   // A turn that took long (or was stopped in its middle) kept us from hearing, too.

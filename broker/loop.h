@@ -55,6 +55,8 @@ class Loop {
   void deliver(std::vector<Send>& sends);
   void send(SessionId to, const protocol::Message& message);
   void send_waiting();
+  void park(Session& session, const protocol::Results& results);
+  void read_parked(Session& session);
   void drop(SessionId id, const char* reason);
   void sweep_silent();
   void notice_gap();

@@ -13,6 +13,7 @@ Session& Sessions::of(const std::string& routing_id, const protocol::Principal& 
       known.last_heard = now;
       return known;
     }
+    slow_.erase(it->second);
     by_id_.erase(static_cast<uint64_t>(it->second));
   }
   it->second = static_cast<SessionId>(next_++);
@@ -33,6 +34,7 @@ void Sessions::erase(SessionId id) {
   const auto it = by_id_.find(static_cast<uint64_t>(id));
   if (it == by_id_.end()) return;
   by_routing_id_.erase(it->second.routing_id);
+  slow_.erase(id);
   by_id_.erase(it);
 }
 
@@ -45,12 +47,12 @@ std::vector<SessionId> Sessions::silent_since(MonoTime time) const {
   return found;
 }
 
-std::vector<SessionId> Sessions::with_waiting() const {
-  std::vector<SessionId> found;
-  for (const auto& [id, session] : by_id_) {
-    if (!session.waiting.empty()) found.push_back(session.id);
+void Sessions::update_slow(const Session& session) {
+  if (session.is_slow()) {
+    slow_.insert(session.id);
+  } else {
+    slow_.erase(session.id);
   }
-  return found;
 }
 
 }  // namespace zgrid::broker

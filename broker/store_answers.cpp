@@ -74,20 +74,25 @@ class ResultWriter {
   BatchMeter meter_;
 };
 
-std::vector<Message> results(JobStore& store, const StoreRead& read) {
+StoreAnswer results(JobStore& store, const StoreRead& read) {
+  StoreAnswer answer;
   ResultWriter writer;
-  for (size_t i = 0; i < read.jobs.size(); ++i) {
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < read.jobs.size() && bytes <= read.bytes_max; ++i) {
     const JobId& id = read.jobs[i];
+    ++answer.results_read;
     auto job = store.read(id);
     if (!job) {
       writer.add_unreadable(id, read.ends[i].attempt, job.error());
     } else if (!job->has_value()) {  // purged since it was asked for
       writer.add_bare(purged_result(id, read.ends[i]));
     } else if ((*job)->ended) {
+      bytes += (*job)->ended->output.data.size();
       writer.add(std::move(**job));
     }
   }
-  return writer.take();
+  answer.messages = writer.take();
+  return answer;
 }
 
 JobSummary summary_of(const StoredJob& job) {
@@ -216,12 +221,12 @@ std::vector<Core::Retried> retries(JobStore& store, const StoreRead& read) {
 
 StoreAnswer answer_from_store(JobStore& store, const StoreRead& read) {
   switch (read.what) {
-    case StoreRead::What::results: return {results(store, read), {}, {}};
-    case StoreRead::What::summaries: return {summaries(store, read), {}, {}};
-    case StoreRead::What::list: return {list(store, read), {}, {}};
+    case StoreRead::What::results: return results(store, read);
+    case StoreRead::What::summaries: return {summaries(store, read), {}, {}, 0};
+    case StoreRead::What::list: return {list(store, read), {}, {}, 0};
     case StoreRead::What::inputs: return fill_inputs(store, read);
-    case StoreRead::What::retries: return {{}, {}, retries(store, read)};
-    case StoreRead::What::backup: return {backup(store, read), {}, {}};
+    case StoreRead::What::retries: return {{}, {}, retries(store, read), 0};
+    case StoreRead::What::backup: return {backup(store, read), {}, {}, 0};
   }
   return {};
 }

@@ -51,6 +51,7 @@ struct StoreRead {
     uint32_t attempt = 0;
   };
   std::vector<End> ends;
+  uint64_t bytes_max = UINT64_MAX;  // results: stop after so many of outputs
   JobFilter filter;
   std::vector<AssignmentToFill> assignments;
   std::vector<protocol::Retry::Item> retries;

@@ -108,8 +108,9 @@ class ZmqRouter final : public Router {
     return false;
   }
 
-  Sent send(std::string_view routing_id, const Frames& frames) override {
+  Sent send(std::string_view routing_id, const Frames& frames, Backlog& backlog) override {
     ZGRID_CHECK(!frames.empty() && frames.size() <= transport::kFramesMax);
+    if (backlog.bytes() > Backlog::kBytesMax) return Sent::full;
     // Only this part may fail: it finds the connection and asks for room for a whole message. If
     // the connection goes during the others, libzmq takes all of them back.
     const int error = transport::send_part(socket_.handle(), routing_id, true);
@@ -118,7 +119,7 @@ class ZmqRouter final : public Router {
     Sent sent = Sent::ok;
     for (size_t i = 0; i < frames.size(); ++i) {
       const bool more = i + 1 < frames.size();
-      if (transport::send_part(socket_.handle(), frames[i], more) != 0) sent = Sent::gone;
+      if (transport::send_part(socket_.handle(), frames[i], more, &backlog) != 0) sent = Sent::gone;
     }
     return sent;
   }

@@ -10,6 +10,7 @@
 // ends its connection, each time. Send large payloads in frames of 1 MiB or less (9 Mbit/s).
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -67,6 +68,21 @@ struct LinkEvent {
 // `connected` found nobody who answered within the transport's 5 s: a busy broker, a slow line.
 inline constexpr Millis kRefusedWithin{4000};
 
+// The large frames that are on their way to one peer and that libzmq still holds, in bytes. One for
+// each connection; copies count together.
+// Threads: any.
+class Backlog {
+ public:
+  // What may be on its way to a peer that does not read. One message may exceed it.
+  static constexpr size_t kBytesMax = 8u << 20;
+  [[nodiscard]] size_t bytes() const { return bytes_->load(std::memory_order_relaxed); }
+  void add(size_t bytes) { bytes_->fetch_add(bytes, std::memory_order_relaxed); }
+  void remove(size_t bytes) { bytes_->fetch_sub(bytes, std::memory_order_relaxed); }
+
+ private:
+  std::shared_ptr<std::atomic<size_t>> bytes_ = std::make_shared<std::atomic<size_t>>(0);
+};
+
 // The broker's ROUTER.
 // Threads: one thread, the one that made it, but for `fd`-polling. Order of life: the ZAP handler
 // is bound before the first bind, and its domain is enforced, or libzmq lets any key in.
@@ -75,7 +91,7 @@ class Router {
   struct Options {
     CurveKeys keys;  // the broker's
     Authorize authorize;
-    int high_water_mark = 10'000;  // messages in each direction and for each peer
+    int high_water_mark = 4000;  // messages in each direction and for each peer
 #if ZGRID_TEST_HOOKS
     bool disable_zap_handler = false;  // for the test that this refuses everyone
 #endif
@@ -101,7 +117,8 @@ class Router {
   enum class Sent : uint8_t { ok, gone, full };
   // Never blocks, never sends a part of a message. `gone`: the connection is no more. `full`: the
   // peer does not read. 1 to 17 frames of at most limits::kFrameBytesMax: more is our own bug.
-  virtual Sent send(std::string_view routing_id, const Frames& frames) = 0;
+  // `backlog`: the connection's.
+  virtual Sent send(std::string_view routing_id, const Frames& frames, Backlog& backlog) = 0;
 
   // Readable (edge-triggered as ZMQ_FD is: after a wake-up, receive until false) or use wait().
   [[nodiscard]] virtual int fd() const = 0;

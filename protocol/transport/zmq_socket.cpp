@@ -37,9 +37,16 @@ void arrives_in_this_thread([[maybe_unused]] void* pointer) {
 #endif
 }
 
+// What libzmq holds on to until it has encrypted the frame.
+struct Lent {
+  Bytes frame;
+  std::optional<Backlog> backlog;
+};
+
 void give_back(void*, void* hint) {
   arrives_in_this_thread(hint);
-  delete static_cast<Bytes*>(hint);
+  const std::unique_ptr<Lent> lent(static_cast<Lent*>(hint));
+  if (lent->backlog) lent->backlog->remove(lent->frame.size());
 }
 
 int milliseconds(Millis duration) { return static_cast<int>(duration.count()); }
@@ -144,10 +151,14 @@ int send_part(void* socket, std::string_view small, bool more) {
   return send_message(socket, message, more);
 }
 
-int send_part(void* socket, const Bytes& frame, bool more) {
+int send_part(void* socket, const Bytes& frame, bool more, Backlog* backlog) {
   ZGRID_CHECK(frame.size() <= limits::kFrameBytesMax);
   if (frame.size() < kSendCopyBelow) return send_part(socket, frame.view(), more);
-  auto owner = std::make_unique<Bytes>(frame);
+  auto owner = std::make_unique<Lent>(Lent{frame, {}});
+  if (backlog != nullptr) {
+    owner->backlog = *backlog;
+    backlog->add(frame.size());
+  }
   zmq_msg_t message;
   // libzmq only reads it; its interface cannot say so.
   ZGRID_CHECK(zmq_msg_init_data(&message, const_cast<char*>(frame.data()), frame.size(), give_back,

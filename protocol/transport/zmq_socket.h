@@ -63,7 +63,8 @@ bool receive_frames(void* socket, zmq::message_t first, Frames& into);
 
 // 0, or the errno of libzmq. Never blocks.
 int send_part(void* socket, std::string_view small, bool more);
-int send_part(void* socket, const Bytes& frame, bool more);
+// `backlog` counts a frame that is not copied until libzmq gives it back; null: nobody does.
+int send_part(void* socket, const Bytes& frame, bool more, Backlog* backlog = nullptr);
 
 // "WHAT: the words of errno".
 std::string zmq_text(std::string_view what, int number);

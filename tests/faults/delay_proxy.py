@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """A TCP proxy that hands on what it gets a moment later, in both directions and in order.
 
-Usage: delay_proxy.py LISTEN_ADDRESS:PORT TO_ADDRESS:PORT SECONDS
+Usage: delay_proxy.py LISTEN_ADDRESS:PORT TO_ADDRESS:PORT SECONDS [BYTES_PER_SECOND]
+
+BYTES_PER_SECOND limits what comes back from the target: a slow line.
 
 It says "ready" on stderr. SIGUSR1: nothing passes any more, while connections stay; SIGUSR1 again:
 everything passes that was held back. SIGUSR2: the delay is gone; SIGUSR2 again: it is back."""
@@ -17,8 +19,9 @@ UNDER_WAY_MAX = 64 << 20
 
 
 class Proxy:
-    def __init__(self, target, delay):
+    def __init__(self, target, delay, rate=0):
         self.target = target
+        self.rate = rate
         self.delay = self.slow = delay
         self.passing = asyncio.Event()
         self.passing.set()
@@ -36,14 +39,16 @@ class Proxy:
             writer.transport.abort()
             return
         try:
-            await asyncio.gather(self.carry(reader, writer2), self.carry(reader2, writer))
+            await asyncio.gather(self.carry(reader, writer2),
+                                 self.carry(reader2, writer, self.rate))
         except OSError:
             pass
         finally:
             for each in (writer, writer2):
                 each.transport.abort()
 
-    async def carry(self, reader, writer):
+    async def carry(self, reader, writer, rate=0):
+        most = min(UNDER_WAY_MAX, rate // 4) if rate else UNDER_WAY_MAX
         under_way = collections.deque()  # (when it is due, bytes); empty bytes: the end
         changed = asyncio.Condition()
         size = 0
@@ -57,7 +62,7 @@ class Proxy:
                     under_way.append((loop.time() + self.delay, data))
                     size += len(data)
                     changed.notify_all()
-                    await changed.wait_for(lambda: size < UNDER_WAY_MAX)
+                    await changed.wait_for(lambda: size < most)
                 if not data:
                     return
 
@@ -69,6 +74,8 @@ class Proxy:
                     await changed.wait_for(lambda: under_way)
                 due, data = under_way[0]
                 await asyncio.sleep(max(0, due - loop.time()))
+                if rate:
+                    await asyncio.sleep(len(data) / rate)
                 await self.passing.wait()
                 async with changed:
                     under_way.popleft()
@@ -85,7 +92,8 @@ class Proxy:
 
 async def main():
     (host, port), (to_host, to_port) = (each.rsplit(":", 1) for each in sys.argv[1:3])
-    proxy = Proxy((to_host, int(to_port)), float(sys.argv[3]))
+    rate = int(sys.argv[4]) if len(sys.argv) > 4 else 0
+    proxy = Proxy((to_host, int(to_port)), float(sys.argv[3]), rate)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGUSR1, proxy.toggle_passing)
     loop.add_signal_handler(signal.SIGUSR2, proxy.toggle_delay)

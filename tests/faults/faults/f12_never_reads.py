@@ -2,10 +2,16 @@
 
 It goes on submitting at a rate that the workers can do, wants every result, and takes none. The
 broker must not keep them for it beyond a bound, and the others must not wait for it. Each round
-measures the others beside a client that submits as much and reads, and then beside it."""
+measures the others beside a client that submits as much and reads, and then beside it.
+
+Another client reads, but over a slow line: results of many times what the broker keeps for it arrive
+whole, each once, as fast as the line is."""
 
 import pathlib
+import socket
+import sys
 
+import harness
 from outcome import Outcome
 from peers import Peers
 
@@ -16,12 +22,16 @@ MEMORY_MAX = 64 << 20
 SLOWER_MAX = 1.5
 
 
+SLOW_LINE = 8 << 20  # bytes a second
+LARGE = 1 << 20
+
+
 def short(env):
-    return body(env, rounds=1, seconds=4, rate=200)
+    return slow_line(env, body(env, rounds=1, seconds=4, rate=200), jobs=60)
 
 
 def long(env):
-    return body(env, rounds=5, seconds=20, rate=500)
+    return slow_line(env, body(env, rounds=5, seconds=20, rate=500), jobs=500)
 
 
 def body(env, rounds, seconds, rate):
@@ -54,6 +64,26 @@ def body(env, rounds, seconds, rate):
     outcome.fact(f"p99 of the others × {ratio:.2f}")
     outcome.must(max(grown) <= MEMORY_MAX, f"the broker grew by {max(grown) / 2**20:.0f} MiB")
     env.strict(outcome, ratio <= SLOWER_MAX, f"p99 of the others rose to × {ratio:.2f}")
+    return outcome
+
+
+def slow_line(env, outcome, jobs):
+    with env.grid() as grid:
+        broker = grid.broker()
+        grid.worker("ann", slots=4)
+        port = harness.free_port(socket.SOCK_STREAM)
+        proxy = grid.start(f"127.0.0.1:{port}", f"127.0.0.1:{grid.port}", "0", str(SLOW_LINE),
+                           name="slow-line",
+                           program=[sys.executable, harness.ROOT / "tests/faults/delay_proxy.py"])
+        proxy.wait_for_log("ready")
+        memory = resident(broker.pid)
+        load = grid.load("--count", str(jobs), "--window", str(jobs), "--payload", str(LARGE),
+                         "--settle", "60", broker=f"tcp://127.0.0.1:{port}")
+        summary = load.finish(60 + 4 * jobs * LARGE // SLOW_LINE)
+        outcome.must(summary["code"] == 0, f"not all results came over a slow line: {summary}")
+        grown = peak(broker.pid) - memory
+        outcome.fact(f"slow line: {jobs} MiB, broker + {grown / 2**20:.0f} MiB")
+        outcome.add(grid.audit())
     return outcome
 
 

@@ -59,7 +59,8 @@ class DoorkeeperTest : public GridFixture {
     ASSERT_TRUE(member.send(frames_of({"still here"})));
     Router::Received received;
     ASSERT_TRUE(router_gets(received));
-    ASSERT_EQ(router_->send(received.routing_id, frames_of({"so am I"})), Router::Sent::ok);
+    ASSERT_EQ(router_->send(received.routing_id, frames_of({"so am I"}), backlog_),
+              Router::Sent::ok);
     Frames frames;
     ASSERT_TRUE(dealer_gets(member, frames));
   }

@@ -118,6 +118,7 @@ class GridFixture : public ::testing::Test {
   CurveKeys server_keys_ = random_keys();
   Context context_, client_context_;
   std::unique_ptr<Router> router_;
+  Backlog backlog_;  // of the one peer that a test sends to
   std::string endpoint_;
 };
 

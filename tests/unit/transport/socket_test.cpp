@@ -34,7 +34,7 @@ TEST_F(SocketTest, AMessageGoesThereWithItsPrincipalAndAnAnswerComesBack) {
   Router::Received first;
   ASSERT_TRUE(worker->send(frames_of({"again"})));
   ASSERT_TRUE(router_gets(first));
-  ASSERT_EQ(router_->send(first.routing_id, frames_of({"answer", "part"})), Sent::ok);
+  ASSERT_EQ(router_->send(first.routing_id, frames_of({"answer", "part"}), backlog_), Sent::ok);
   Frames frames;
   ASSERT_TRUE(dealer_gets(*worker, frames));
   EXPECT_EQ(frames, frames_of({"answer", "part"}));
@@ -76,13 +76,35 @@ TEST_F(SocketTest, AnUnansweredMessageToAGonePeerIsGone) {
   ASSERT_TRUE(client->send(frames_of({"hello"})));
   Router::Received received;
   ASSERT_TRUE(router_gets(received));
-  EXPECT_EQ(router_->send("nobody", frames_of({"x"})), Sent::gone);
+  EXPECT_EQ(router_->send("nobody", frames_of({"x"}), backlog_), Sent::gone);
   client.reset();
   EXPECT_TRUE(eventually([&] {
     router_->wait(Millis{20}, -1);
-    return router_->send(received.routing_id, frames_of({"x", "y"})) == Sent::gone;
+    return router_->send(received.routing_id, frames_of({"x", "y"}), backlog_) == Sent::gone;
   }));
   expect_served();
+}
+
+TEST_F(SocketTest, APeerThatDoesNotReadHoldsBoundedMemoryAndHasRoomAgainWhenItReads) {
+  auto client = good_dealer();
+  ASSERT_TRUE(client->send(frames_of({"hello"})));
+  Router::Received received;
+  ASSERT_TRUE(router_gets(received));
+  const Frames message{Bytes::own(std::string(1u << 20, 'p'))};
+  size_t sent = 0;
+  // What the peer's own queue and the kernel take beside our backlog is theirs to bound: time ends
+  // it, as the peer takes nothing once they are full.
+  EXPECT_TRUE(eventually([&] {
+    while (router_->send(received.routing_id, message, backlog_) == Sent::ok) ++sent;
+    return backlog_.bytes() > Backlog::kBytesMax;
+  }));
+  EXPECT_LE(backlog_.bytes(), Backlog::kBytesMax + (1u << 20));
+  for (size_t i = 0; i < sent; ++i) {
+    Frames frames;
+    ASSERT_TRUE(dealer_gets(*client, frames));
+  }
+  EXPECT_TRUE(eventually([&] { return backlog_.bytes() == 0; }));
+  EXPECT_EQ(router_->send(received.routing_id, message, backlog_), Sent::ok);
 }
 
 TEST_F(SocketTest, APeerThatDoesNotReadIsFullAndLosesNoPartOfAMessage) {
@@ -99,7 +121,9 @@ TEST_F(SocketTest, APeerThatDoesNotReadIsFullAndLosesNoPartOfAMessage) {
   const auto message = Frames{Bytes::copy_of("header"), Bytes::own(std::string(1u << 20, 'p'))};
   size_t sent = 0;
   Sent last = Sent::ok;
-  while (sent < 20'000 && (last = router_->send(received.routing_id, message)) == Sent::ok) ++sent;
+  while (sent < 20'000 &&
+         (last = router_->send(received.routing_id, message, backlog_)) == Sent::ok)
+    ++sent;
   EXPECT_EQ(last, Sent::full);
   for (size_t i = 0; i < sent; ++i) {
     Frames frames;
@@ -131,7 +155,7 @@ TEST_F(SocketTest, LargeFramesArriveIntact) {
   EXPECT_TRUE(received.frames[0].view() == first);
   EXPECT_TRUE(received.frames[1].view() == second);
   // What was received is passed on as it is, and outlives the message that it came with.
-  ASSERT_EQ(router_->send(received.routing_id, received.frames), Sent::ok);
+  ASSERT_EQ(router_->send(received.routing_id, received.frames, backlog_), Sent::ok);
   const Bytes kept = received.frames[1].slice(1000, 1000);
   received.frames.clear();
   Frames back;
