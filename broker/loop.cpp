@@ -186,13 +186,20 @@ void Loop::handle(Effects& effects) {
 }
 
 void Loop::run_read(StoreRead read) {
-  if (read.what == StoreRead::What::inputs) ++inputs_due_;
+  const bool has_inputs = read.what == StoreRead::What::inputs;
+  const bool has_results = read.what == StoreRead::What::results;
+  if (has_inputs) ++inputs_due_;
+  if (has_results) {
+    read.bytes_max = Sessions::kParkAbove;
+    if (Session* session = sessions_.find(read.to)) ++session->reads;
+  }
   auto shared = std::make_shared<const StoreRead>(std::move(read));
-  committer_->read([this, shared](JobStore& store) -> std::function<void()> {
+  committer_->read([=, this](JobStore& store) -> std::function<void()> {
     // On the store's thread; what is returned runs in our turn.
     auto answer = std::make_shared<StoreAnswer>(answer_from_store(store, *shared));
-    return [this, shared, answer] {
-      if (shared->what == StoreRead::What::inputs) --inputs_due_;
+    return [=, this] {
+      if (has_inputs) --inputs_due_;
+      if (has_results) park_rest(*shared, answer->results_read);
       deliver_answer(core_, *shared, std::move(*answer), outgoing_);
     };
   });
@@ -215,10 +222,8 @@ void Loop::deliver(std::vector<Send>& sends) {
 void Loop::send(SessionId to, const Message& message) {
   Session* session = sessions_.find(to);
   if (session == nullptr) return;  // it went away; what it waited for is in the store
-  if (const auto* results = std::get_if<Results>(&message);
-      results != nullptr && session->waiting_bytes > Sessions::kParkAbove) {
-    return park(*session, *results);
-  }
+  const auto* results = std::get_if<Results>(&message);
+  if (results != nullptr && !session->waiting.empty()) return park(*session, *results);
   Frames frames = encode(message);
   if (!fits(frames)) {
     parts_.log->error("a message is over the limits of the wire: a bug of ours, please report it",
@@ -232,10 +237,11 @@ void Loop::send(SessionId to, const Message& message) {
       case Router::Sent::full: break;
     }
   }
+  if (session->waiting.empty()) session->moved_at = now_.mono;
   for (const Bytes& frame : frames) session->waiting_bytes += frame.size();
   session->waiting.push_back(std::move(frames));
   sessions_.update_slow(*session);
-  if (session->waiting_bytes > Sessions::kWaitingBytesMax) drop(to, "it does not read");
+  if (session->waiting_bytes > Sessions::kWaitingBytesEver) drop(to, "it does not read");
 }
 
 void Loop::send_waiting() {
@@ -247,9 +253,12 @@ void Loop::send_waiting() {
       if (sent != Router::Sent::ok) break;
       for (const Bytes& frame : session.waiting.front()) session.waiting_bytes -= frame.size();
       session.waiting.pop_front();
+      session.moved_at = now_.mono;
     }
-    if (sent == Router::Sent::gone) {
-      drop(id, "its connection is gone");
+    const bool is_stalled = session.waiting_bytes > Sessions::kWaitingBytesMax &&
+                            now_.mono - session.moved_at > Micros(Sessions::kStalled);
+    if (sent == Router::Sent::gone || is_stalled) {
+      drop(id, is_stalled ? "it does not read" : "its connection is gone");
       continue;
     }
     if (session.waiting.empty()) read_parked(session);
@@ -264,30 +273,27 @@ void Loop::park(Session& session, const Results& results) {
   }
 }
 
+// What a read left out, to be read when its peer has taken the rest.
+void Loop::park_rest(const StoreRead& read, size_t from) {
+  Session* session = sessions_.find(read.to);
+  if (session == nullptr) return;
+  if (session->reads > 0) --session->reads;
+  for (size_t i = from; i < read.jobs.size(); ++i) {
+    session->parked.emplace_back(read.jobs[i], read.ends[i]);
+  }
+  sessions_.update_slow(*session);
+}
+
 void Loop::read_parked(Session& session) {
-  if (session.parked.empty() || session.reads_parked) return;
-  session.reads_parked = true;
+  if (session.parked.empty() || session.reads > 0) return;
   StoreRead read;
   read.to = session.id;
-  read.bytes_max = Sessions::kParkAbove;
-  const size_t count = std::min<size_t>(session.parked.size(), limits::kBatchItemsMax);
-  for (size_t i = 0; i < count; ++i) {
-    read.jobs.push_back(session.parked[i].first);
-    read.ends.push_back(session.parked[i].second);
+  while (!session.parked.empty() && read.jobs.size() < limits::kBatchItemsMax) {
+    read.jobs.push_back(session.parked.front().first);
+    read.ends.push_back(session.parked.front().second);
+    session.parked.pop_front();
   }
-  auto shared = std::make_shared<const StoreRead>(std::move(read));
-  committer_->read([this, shared](JobStore& store) -> std::function<void()> {
-    auto answer = std::make_shared<StoreAnswer>(answer_from_store(store, *shared));
-    return [this, shared, answer] {
-      Session* of = sessions_.find(shared->to);
-      if (of == nullptr) return;
-      of->reads_parked = false;
-      of->parked.erase(of->parked.begin(),
-                       of->parked.begin() + static_cast<ptrdiff_t>(answer->results_read));
-      deliver_answer(core_, *shared, std::move(*answer), outgoing_);
-      sessions_.update_slow(*of);
-    };
-  });
+  run_read(std::move(read));
 }
 
 void Loop::drop(SessionId id, const char* reason) {

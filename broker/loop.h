@@ -56,6 +56,7 @@ class Loop {
   void send(SessionId to, const protocol::Message& message);
   void send_waiting();
   void park(Session& session, const protocol::Results& results);
+  void park_rest(const StoreRead& read, size_t from);
   void read_parked(Session& session);
   void drop(SessionId id, const char* reason);
   void sweep_silent();

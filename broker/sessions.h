@@ -24,15 +24,19 @@ struct Session {
   size_t waiting_bytes = 0;
   // Results that the peer gets once it reads again: they are in the store, only their ids wait.
   std::deque<std::pair<JobId, StoreRead::End>> parked;
-  bool reads_parked = false;  // the store is being asked for some
+  size_t reads = 0;   // of results, that the store is busy with for it
+  MonoTime moved_at;  // when something last left for it, or began to wait
 
   [[nodiscard]] bool is_slow() const { return !waiting.empty() || !parked.empty(); }
 };
 
 class Sessions {
  public:
-  // What is kept for a peer that does not read; then its session ends, and it starts over.
+  // What is kept for a peer that does not read; then its session ends, and it starts over: at once
+  // beyond the second, beyond the first if nothing left for so long.
   static constexpr size_t kWaitingBytesMax = 24u << 20;
+  static constexpr size_t kWaitingBytesEver = 192u << 20;  // a turn may give a worker so much
+  static constexpr Seconds kStalled{5};
   // From here on results are parked.
   static constexpr size_t kParkAbove = 4u << 20;
 

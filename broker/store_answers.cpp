@@ -118,17 +118,21 @@ JobSummary summary_of(const StoredJob& job) {
   return summary;
 }
 
-// Answers of at most so many jobs; all but the last say that there is more.
+// Answers of bounded size; all but the last say that there is more.
 std::vector<Message> in_parts(uint64_t request, std::vector<JobSummary> jobs) {
   std::vector<Message> messages;
+  BatchMeter meter;
   Answer answer;
   answer.request = request;
   for (JobSummary& job : jobs) {
-    if (answer.jobs.size() == limits::kBatchItemsMax) {
+    const Weight w{256 + job.reason.size(), 0};
+    if (!meter.add(w)) {
       answer.more = true;
       messages.emplace_back(std::move(answer));
       answer = {};
       answer.request = request;
+      meter.reset();
+      meter.add(w);
     }
     answer.jobs.push_back(std::move(job));
   }

@@ -171,7 +171,6 @@ std::optional<Outbox::Acked> Outbox::on_ack(protocol::SubmitAck ack, MonoTime no
     if (at == MonoTime::never()) return false;
     protocol::JobEntry entry = submit.jobs[item.entry];
     SpecRef spec = submit.specs[entry.spec];
-    refused_for_now_ = item.error;
     retries_.emplace(at, Retry{Submission{std::move(spec), std::move(entry)}, batch.flags,
                                batch.deadline, *item.error});
     again[item.entry] = any_again = true;

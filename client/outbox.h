@@ -74,7 +74,8 @@ class Outbox {
   [[nodiscard]] bool empty() const { return batches_.empty() && retries_.empty(); }
   // The latest reason for which submits wait for another try; null: none does.
   [[nodiscard]] const Error* waits_for_room() const {
-    return refused_for_now_ && !empty() ? &*refused_for_now_ : nullptr;
+    // One that was sent again may be accepted by now: then nobody knows.
+    return !retries_.empty() && batches_.empty() ? &retries_.rbegin()->second.error : nullptr;
   }
   [[nodiscard]] bool has_unsent(uint64_t session) const;
   // Ids that are not acknowledged yet.
@@ -110,7 +111,6 @@ class Outbox {
   std::unordered_map<const Spec*, uint32_t> spec_index_;  // of the open batch
   std::unordered_map<uint64_t, uint64_t> by_request_;     // request number to key
   std::multimap<MonoTime, Retry> retries_;
-  std::optional<Error> refused_for_now_;  // the latest, until nothing is left
 };
 
 }  // namespace zgrid::client

@@ -255,7 +255,14 @@ Worker* find_free(State& s, Demand& demand) {
 // jobs until its hands are, so that a busy grid cannot starve such a job.
 Worker* find_empty(State& s, Demand& demand) {
   if (Worker* chosen = demand.emptying; chosen != nullptr) {
-    if (can_run(*chosen, demand.key)) return chosen->jobs.empty() ? chosen : nullptr;
+    if (can_run(*chosen, demand.key)) {
+      if (chosen->jobs.empty()) return chosen;
+      // Somebody else may have become idle first.
+      Worker* const other = find_free(s, demand);
+      if (other == nullptr || !other->jobs.empty()) return nullptr;
+      stop_emptying(demand);
+      return other;
+    }
     stop_emptying(demand);
   }
   Worker* const best = find_free(s, demand);

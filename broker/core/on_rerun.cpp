@@ -159,7 +159,7 @@ void send_past_results(State& s, SessionId session, const std::vector<JobId>& id
   read.to = session;
   for (const JobId& id : ids) {
     const Past* known = s.history.find(id);
-    if (known == nullptr) continue;  // a broadcast's child that is forgotten before its parent
+    if (known == nullptr) continue;
     const Past& past = *known;
     if (!past.purged) {
       read.jobs.push_back(id);

@@ -76,7 +76,13 @@ void answer_duplicate(Submission& sub, uint32_t index, const JobId& id) {
       results_of = item.children = job->extra->children;
   } else {
     item.status = s.history.find(id)->status;
-    if (const auto* children = s.history.children(id)) results_of = item.children = *children;
+    if (const auto* children = s.history.children(id)) {
+      // Nobody is to wait for a child that is forgotten before its parent.
+      for (const JobId& child : *children) {
+        if (find_job(s, child) || s.history.find(child)) item.children.push_back(child);
+      }
+      if (!item.children.empty()) results_of = item.children;
+    }
   }
   if (sub.message.watch) {
     for (const JobId& wanted : results_of) {
@@ -233,7 +239,8 @@ void on_submit(State& s, SessionId session, ClientSession& client, Submit&& m) {
   const bool has_broadcast = std::any_of(m.specs.begin(), m.specs.end(), [](const SpecRef& spec) {
     return spec->job.target.mode == Target::Mode::all;
   });
-  if (has_broadcast && s.now.mono < s.workers_back_at && s.waiting.size() < kWaitingMax) {
+  const bool must_wait = has_broadcast && s.now.mono < s.workers_back_at;
+  if (must_wait && s.waiting.size() < kWaitingMax) {
     s.waiting.push_back({session, std::move(m)});
     return;
   }
@@ -243,6 +250,11 @@ void on_submit(State& s, SessionId session, ClientSession& client, Submit&& m) {
   std::vector<std::optional<Error>> problems;
   for (const SpecRef& spec : m.specs) {
     problems.push_back(check_spec(spec->job));
+    if (must_wait && !problems.back()) {
+      problems.back() =
+          make_error(Errc::queue_full, "too many broadcasts wait for the workers after a restart",
+                     "submit again later", kRetryQueueFullMs);
+    }
     specs.push_back(problems.back() ? nullptr : intern(s, spec, {}));
     if (specs.back() != nullptr) acquire(specs.back());  // held while the list is taken
   }

@@ -15,6 +15,8 @@ constexpr int kBatchesMax = 4;
 constexpr uint64_t kBytesSlack = 16u << 20;
 // The clock is stored with other records if they come so long after the last time …
 constexpr Micros kClockEvery{10'000'000};
+// … alone after so long, or a broker that is killed after days of quiet counts them as absence …
+constexpr Micros kClockAlone{3'600'000'000};
 // … and alone if the two clocks have drifted so far apart (somebody set the wall clock).
 constexpr Micros kClockJump{1'000'000};
 
@@ -87,7 +89,8 @@ void advance_clock(State& s) { s.grid = s.grid_at_start + (s.now.mono - *s.start
 
 void put_clock(State& s) {
   const bool in_company = !s.effects.records.empty() && s.now.mono - s.clock_put_at >= kClockEvery;
-  if (!in_company && drift(s) < kClockJump) return;
+  const bool is_old = s.now.mono - s.clock_put_at >= kClockAlone;
+  if (!in_company && !is_old && drift(s) < kClockJump) return;
   s.stored_clock = PutClock{s.grid, s.now.wall};
   s.clock_put_at = s.now.mono;
   s.effects.records.emplace_back(*s.stored_clock);

@@ -61,6 +61,15 @@ bool read_purged_job(PartReader& r, EndedJob& job) {
 
 }  // namespace
 
+Result<void> check_log_length(const MetaPart& meta, const std::string& log, uint64_t bytes) {
+  if (meta.clean || bytes >= meta.log_bytes) return {};
+  return fail(Errc::corrupt,
+              "the log " + log + " was cut from " + std::to_string(meta.log_bytes) + " to " +
+                  std::to_string(bytes) + " bytes, its latest commits are lost",
+              "restore the store from a backup; sqlite3 removes a log, too, when it is used on the "
+              "store of a broker that was killed");
+}
+
 std::string encode_meta(const MetaPart& meta) {
   std::string out;
   PartWriter w(out);

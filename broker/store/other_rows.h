@@ -17,6 +17,9 @@ struct MetaPart {
   bool clean = true;       // closed in an orderly way
   uint64_t log_bytes = 0;  // the log of a store that is not is at least so long; 0: not known
 };
+// Whether the log of a store that was not closed in order is as long as it must be; `bytes`: what
+// is there. Errc::corrupt.
+Result<void> check_log_length(const MetaPart& meta, const std::string& log, uint64_t bytes);
 std::string encode_meta(const MetaPart& meta);
 std::string encode_clock(const PutClock& clock);
 std::string encode_facts_part(const WorkerFacts& facts, FactsNumber number);

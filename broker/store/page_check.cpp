@@ -78,8 +78,8 @@ Cell read_cell(const View& page, uint32_t at, PageType type) {
 
 class Pages {
  public:
-  Pages(Fd file, const PageLayout& layout)
-      : file_(std::move(file)), layout_(layout), used_(layout.pages + 1) {}
+  Pages(int file, const PageLayout& layout)
+      : file_(file), layout_(layout), used_(layout.pages + 1) {}
 
   Result<void> check() {
     Result<void> done = free_list();
@@ -106,7 +106,7 @@ class Pages {
     used_[n] = true;
     if (bytes == 0) return {};
     const off_t at = static_cast<off_t>(n - 1) * kPage;
-    const ssize_t got = ::pread(file_.get(), page.data(), bytes, at);
+    const ssize_t got = ::pread(file_, page.data(), bytes, at);
     if (got == static_cast<ssize_t>(bytes)) return {};
     if (got >= 0) return bad(n, "is missing");
     return fail(Errc::io, "cannot read page " + std::to_string(n) + ": " + std::strerror(errno));
@@ -194,17 +194,13 @@ class Pages {
     }
   }
 
-  Fd file_;
+  int file_;
   const PageLayout& layout_;
   std::vector<bool> used_;
 };
 
 }  // namespace
 
-Result<void> check_pages(const std::string& path, const PageLayout& layout) {
-  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file.is_open()) return fail(Errc::io, "cannot open " + path + ": " + std::strerror(errno));
-  return Pages(std::move(file), layout).check();
-}
+Result<void> check_pages(int file, const PageLayout& layout) { return Pages(file, layout).check(); }
 
 }  // namespace zgrid::broker

@@ -24,6 +24,8 @@ struct PageLayout {
 
 // The file alone is read: nothing may be in its log. Pages are of kPageBytes.
 // Errc::corrupt names the page, Errc::io.
-Result<void> check_pages(const std::string& path, const PageLayout& layout);
+// `file` is open for reading. It must be closed after SQLite's connection and not before: closing
+// any descriptor of a file ends all locks that the process has on it.
+Result<void> check_pages(int file, const PageLayout& layout);
 
 }  // namespace zgrid::broker

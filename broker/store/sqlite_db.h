@@ -9,7 +9,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "broker/store/store_files.h"
 #include "protocol/base/result.h"
 
 struct sqlite3;
@@ -102,6 +104,8 @@ class Database {
   [[nodiscard]] uint32_t wal_pages() const { return wal_pages_; }
   // From now on the files are left as they are, also at the end.
   void abandon();
+  // For descriptors of the database's file: closing one ends all locks of this process on it.
+  void keep_until_closed(Fd file) { kept_.push_back(std::move(file)); }
   // Makes another database, which nobody else uses, the same as this one, page by page.
   Fault copy_to(Database& other);
 
@@ -110,6 +114,7 @@ class Database {
   static int on_wal(void* self, sqlite3* db, const char* name, int pages);
 
   sqlite3* db_;
+  std::vector<Fd> kept_;  // closed after db_
   uint32_t wal_pages_ = 0;
 };
 

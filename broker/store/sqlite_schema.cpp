@@ -1,5 +1,6 @@
 #include "broker/store/sqlite_schema.h"
 
+#include <fcntl.h>
 #include <sodium.h>
 
 #include <cerrno>
@@ -146,7 +147,12 @@ Result<void> check_file(Database& db, const std::string& path) {
     layout.free_pages = static_cast<uint32_t>(all->integer(2));
   }
   if (step == Step::failed) return fail(db.fault(), "cannot read the list of tables");
-  return check_pages(path, layout);
+  Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.is_open()) return fail(Errc::io, "cannot open " + path + ": " + std::strerror(errno));
+  Result<void> checked = check_pages(file.get(), layout);
+  // Closing it now would end SQLite's locks on the file.
+  db.keep_until_closed(std::move(file));
+  return checked;
 }
 
 }  // namespace

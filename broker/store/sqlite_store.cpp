@@ -77,12 +77,7 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
   store->dead_ = true;  // until it is known to be whole, leave it as it was found
   const Result<MetaPart> meta = read_meta(*store->db_);
   Result<void> done = meta ? Result<void>() : fail(meta.error());
-  if (done && !meta->clean && log_bytes < meta->log_bytes) {
-    done = fail(Errc::corrupt,
-                "the log " + wal + " was cut from " + std::to_string(meta->log_bytes) + " to " +
-                    std::to_string(log_bytes) + " bytes, its latest commits are lost",
-                "restore the store from a backup");
-  }
+  if (done) done = check_log_length(*meta, wal, log_bytes);
   if (done && (has_log || !meta->clean)) {
     const Fault fault = store->db_->checkpoint();
     if (fault.trouble == Trouble::corrupt || fault.trouble == Trouble::io) {

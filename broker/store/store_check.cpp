@@ -163,6 +163,11 @@ Result<StoreReport> check_files(const std::string& path) {
   if (!db && db.error().code != Errc::corrupt) return fail(std::move(db.error()));
   Result<void> checked;
   if (db) {
+    if (const Result<MetaPart> meta = read_meta(**db)) {
+      if (Result<void> whole = check_log_length(*meta, wal, log_bytes); !whole) {
+        damaged(whole.error());
+      }
+    }
     checked = Check(**db, report).run(path);
     db->reset();
   } else {

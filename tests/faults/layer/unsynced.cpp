@@ -47,6 +47,7 @@ ssize_t write_at(int fd, const void* data, size_t size, off_t at) {
 
 struct File {
   int copy = -1;                                // the descriptor of its copy
+  int reader = -1;                              // one of its own, to read what was written
   std::vector<std::pair<off_t, size_t>> dirty;  // written since the last sync
   bool resized = false;                         // its length may have become less
 };
@@ -152,10 +153,18 @@ class Layer {
     return file;
   }
   static void copy_dirty(int fd, File& file) {
+    if (file.reader < 0) {
+      // The program's may be for writing only. Kept, since closing it would end the program's locks.
+      static const auto open_file = real<decltype(&::open)>("open");
+      const std::string path = "/proc/self/fd/" + std::to_string(fd);
+      file.reader = open_file(path.c_str(), O_RDONLY | O_CLOEXEC);
+      if (file.reader < 0) die("read a file");
+    }
     std::string block;
     for (const auto& [at, size] : file.dirty) {
       block.resize(size);
-      const ssize_t got = ::pread(fd, block.data(), size, at);
+      const ssize_t got = ::pread(file.reader, block.data(), size, at);
+      if (got < 0) die("read a file");
       if (got > 0 && write_at(file.copy, block.data(), static_cast<size_t>(got), at) != got) {
         die("write a copy");
       }
