@@ -154,7 +154,7 @@ class Layer {
   }
   static void copy_dirty(int fd, File& file) {
     if (file.reader < 0) {
-      // The program's may be for writing only. Kept, since closing it would end the program's locks.
+      // The program's may be for writing only. Never closed: that would end the program's locks.
       static const auto open_file = real<decltype(&::open)>("open");
       const std::string path = "/proc/self/fd/" + std::to_string(fd);
       file.reader = open_file(path.c_str(), O_RDONLY | O_CLOEXEC);
