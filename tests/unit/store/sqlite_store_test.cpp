@@ -65,6 +65,23 @@ TEST_F(SqliteStoreTest, HasWhatWasCommittedWhenTheProcessDies) {
   EXPECT_THAT(recovered(*after)->order, ElementsAre(1, 2));
 }
 
+// The check after an unclean stop reads the file beside SQLite; closing a descriptor of it would
+// end SQLite's lock, and whoever has it open next could delete the log.
+TEST_F(SqliteStoreTest, KeepsOtherProgramsOutAfterAnUncleanStop) {
+  const auto store = open();
+  expect_durable(*store, batch(put_job(1)));
+  path_ = snapshot("crashed.db");
+  const auto after = open();
+  const pid_t other = fork();  // locks are between processes
+  if (other == 0) {
+    const auto db = Database::open(path_);
+    _exit(db && !(*db)->execute("BEGIN IMMEDIATE") ? 0 : 1);
+  }
+  int status = -1;
+  ASSERT_EQ(waitpid(other, &status, 0), other);
+  EXPECT_EQ(status, 0) << "another program could write to a store in use";
+}
+
 TEST_F(SqliteStoreTest, KeepsOthersOut) {
   const auto store = open();
   const Error error = refused();
