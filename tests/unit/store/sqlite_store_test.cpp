@@ -72,14 +72,26 @@ TEST_F(SqliteStoreTest, KeepsOtherProgramsOutAfterAnUncleanStop) {
   expect_durable(*store, batch(put_job(1)));
   path_ = snapshot("crashed.db");
   const auto after = open();
-  const pid_t other = fork();  // locks are between processes
+  // Locks are between processes, and a fork would inherit what SQLite knows of ours.
+  const pid_t other = fork();
   if (other == 0) {
-    const auto db = Database::open(path_);
-    _exit(db && !(*db)->execute("BEGIN IMMEDIATE") ? 0 : 1);
+    setenv("ZGRID_TEST_OTHER", path_.c_str(), 1);
+    execl("/proc/self/exe", "unit_store", "--gtest_filter=OtherProgram.*", nullptr);
+    _exit(127);
   }
   int status = -1;
   ASSERT_EQ(waitpid(other, &status, 0), other);
   EXPECT_EQ(status, 0) << "another program could write to a store in use";
+}
+
+// Run by the test above, as the other program.
+TEST(OtherProgram, IsRefused) {
+  const char* path = std::getenv("ZGRID_TEST_OTHER");
+  if (path == nullptr) GTEST_SKIP() << "it is the other program of another test";
+  const auto db = Database::open(path);
+  ASSERT_TRUE(db);
+  EXPECT_FALSE((*db)->execute("BEGIN IMMEDIATE"));
+  (*db)->abandon();
 }
 
 TEST_F(SqliteStoreTest, KeepsOthersOut) {
