@@ -259,6 +259,9 @@ void end_by_broker(State& s, Job& job, JobStatus status, JobErrorKind kind, std:
   error.kind = kind;
   error.message = std::move(message);
   error.took_effect = job.attempt > 0;
+  // Its worker says nothing of this attempt any more: what is known is when it was assigned.
+  const bool ran = job.status == JobStatus::running && job.attempt > 0;
+  if (ran) outcome.run = std::max(Micros(0), s.now.wall - job.assigned);
   outcome.error = std::move(error);
   job.ended_by_broker = true;
   end_job(s, job, std::move(outcome), {});

@@ -50,7 +50,7 @@ std::string failure_of(const JobResult& result) {
 Cell status_cell(const protocol::JobSummary& job) {
   std::string text(status_name(job.status));
   if (!job.wedged) return {std::move(text), paint_of(job.status)};
-  return {text + " (wedged " + age(job.idle) + ")", Paint::red};
+  return {text + " (wedged " + age(std::chrono::floor<Seconds>(job.idle)) + ")", Paint::red};
 }
 
 // To the second: 2026-01-31T08:15:00Z.
