@@ -35,7 +35,7 @@ class Sessions {
   // What is kept for a peer that does not read; then its session ends, and it starts over: at once
   // beyond the second, beyond the first if nothing left for so long.
   static constexpr size_t kWaitingBytesMax = 24u << 20;
-  static constexpr size_t kWaitingBytesEver = 192u << 20;  // a turn may give a worker so much
+  static constexpr size_t kWaitingBytesEver = 64u << 20;  // of clients
   static constexpr Seconds kStalled{5};
   // From here on results are parked.
   static constexpr size_t kParkAbove = 4u << 20;

@@ -138,6 +138,7 @@ int run(App& app, const DlqRetryCommand& command) {
   }
   Rerun rerun;
   rerun.detach = command.detach;
+  rerun.once = true;
   // Their successors run: the list is for what still waits for somebody.
   rerun.accepted = [&](const std::vector<JobId>& old) {
     if (auto ok = purge(*chosen->session, old); !ok) {

@@ -6,6 +6,7 @@
 
 #include "client/cli/selection.h"
 #include "client/cli/submit.h"
+#include "protocol/hash.h"
 
 namespace zgrid::cli {
 namespace {
@@ -16,11 +17,11 @@ using protocol::RetryAck;
 // Asks until every job was accepted or refused for good.
 class Asking {
  public:
-  Asking(App& app, Session& session, const std::vector<JobId>& jobs)
+  Asking(App& app, Session& session, const std::vector<JobId>& jobs, bool once)
       : app_(app), session_(session), connection_(session.connection()) {
     client::JobIds ids;
     for (const JobId& job : jobs) {
-      const JobId fresh = ids.next(connection_.now().wall);
+      const JobId fresh = once ? protocol::child_id(job, {}) : ids.next(connection_.now().wall);
       new_ids_.emplace(job, fresh);
       open_.push_back({job, fresh});
     }
@@ -126,7 +127,7 @@ int rerun_jobs(App& app, Session& session, const std::vector<JobId>& jobs, const
   Show show;
   show.in_order = !app.globals.json;
   Collector collector(app, session, show);
-  Asking asking(app, session, jobs);
+  Asking asking(app, session, jobs, rerun.once);
   auto end = asking.run();
   std::vector<JobId> old, fresh;
   std::vector<JobState> states;
@@ -158,7 +159,7 @@ int rerun_jobs(App& app, Session& session, const std::vector<JobId>& jobs, const
 int run(App& app, const RetryCommand& command) {
   auto opened = open_jobs(app, command.jobs);
   if (!opened) return fail_with(app, opened.error());
-  return rerun_jobs(app, *opened->session, opened->jobs, Rerun{command.detach, nullptr});
+  return rerun_jobs(app, *opened->session, opened->jobs, Rerun{command.detach, false, nullptr});
 }
 
 }  // namespace zgrid::cli

@@ -10,6 +10,8 @@ namespace zgrid::cli {
 
 struct Rerun {
   bool detach = false;  // print the new ids and do not wait
+  // The new id follows from the old one: who asks again after an interruption makes no second job.
+  bool once = false;
   // Called once with those that were accepted again, before they are waited for.
   std::function<void(const std::vector<JobId>& old)> accepted;
 };
