@@ -269,21 +269,25 @@ void cancel_job(State& s, Job& job) {
   }
 }
 
+CancelAck::Item state_of(State& s, const JobId& id) {
+  CancelAck::Item item;
+  item.job = id;
+  if (const Job* job = find_job(s, id)) {
+    item.known = true;
+    item.status = job->status;
+  } else if (const Past* past = s.history.find(id)) {
+    item.known = true;
+    item.status = past->status;
+  }
+  return item;
+}
+
 void on_cancel(State& s, SessionId session, const Cancel& m) {
   CancelAck ack;
   ack.request = m.request;
   for (const JobId& id : m.jobs) {
-    CancelAck::Item item;
-    item.job = id;
     if (Job* job = find_job(s, id)) cancel_job(s, *job);
-    if (const Job* job = find_job(s, id)) {
-      item.known = true;
-      item.status = job->status;
-    } else if (const Past* past = s.history.find(id)) {
-      item.known = true;
-      item.status = past->status;
-    }
-    ack.items.push_back(item);
+    ack.items.push_back(state_of(s, id));
   }
   s.outbox.send(session, Gate::after_commit, std::move(ack));
 }

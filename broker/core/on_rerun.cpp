@@ -127,18 +127,7 @@ void on_purge(State& s, SessionId session, const protocol::Purge& m) {
         s.grid);
     if (!purge.jobs.empty()) s.effects.records.emplace_back(std::move(purge));
   }
-  for (const JobId& id : m.jobs) {
-    CancelAck::Item item;
-    item.job = id;
-    if (const Job* job = find_job(s, id)) {
-      item.known = true;
-      item.status = job->status;
-    } else if (const Past* past = s.history.find(id)) {
-      item.known = true;
-      item.status = past->status;
-    }
-    ack.items.push_back(item);
-  }
+  for (const JobId& id : m.jobs) ack.items.push_back(state_of(s, id));
   s.outbox.send(session, Gate::after_commit, std::move(ack));
 }
 

@@ -372,6 +372,7 @@ void on_query(State& s, SessionId session, const ClientSession& client, const pr
 void on_control(State& s, SessionId session, const protocol::Control& m);
 protocol::WorkerView view_of(const State& s, const Worker& worker);
 void cancel_job(State& s, Job& job);
+protocol::CancelAck::Item state_of(State& s, const JobId& id);  // what it is now
 
 protocol::Welcome make_welcome(const State& s);
 void on_ready(State& s, SessionId session, protocol::Ready&& m);
