@@ -28,6 +28,7 @@ void Collector::expect(const JobId& job) {
   const auto early = early_.find(job);
   if (early == early_.end()) {
     open_.emplace(job, place);
+    open_places_.insert(place);
     return;
   }
   JobResult result = std::move(early->second);
@@ -36,7 +37,10 @@ void Collector::expect(const JobId& job) {
 }
 
 void Collector::drop(const JobId& job) {
-  open_.erase(job);
+  if (const auto found = open_.find(job); found != open_.end()) {
+    open_places_.erase(found->second);
+    open_.erase(found);
+  }
   flush();
 }
 
@@ -58,6 +62,7 @@ void Collector::on_result(const client::ResultView& view) {
     return;
   }
   const size_t place = found->second;
+  open_places_.erase(place);
   open_.erase(found);
   arrived(place, std::move(result));
 }
@@ -71,9 +76,7 @@ void Collector::arrived(size_t place, JobResult result) {
 
 // Everything that no open job stands before.
 void Collector::flush() {
-  size_t first_open = next_place_;
-  if (held_.empty()) return;
-  for (const auto& [job, place] : open_) first_open = std::min(first_open, place);
+  const size_t first_open = open_places_.empty() ? next_place_ : *open_places_.begin();
   while (!held_.empty() && held_.begin()->first < first_open) {
     const JobResult result = std::move(held_.begin()->second);
     held_.erase(held_.begin());

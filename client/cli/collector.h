@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -56,6 +57,7 @@ class Collector {
   Show show_;
   size_t next_place_ = 0;
   std::unordered_map<JobId, size_t> open_;      // job to place
+  std::set<size_t> open_places_;                // of open_
   std::unordered_map<JobId, JobResult> early_;  // came before expect()
   std::map<size_t, JobResult> held_;            // wait for those before them
   std::map<size_t, JobStatus> statuses_;

@@ -71,6 +71,20 @@ struct UpCommand {
   WorkerFlags worker;
 };
 
+// first, first + step, … up to last.
+struct ArrayRange {
+  uint64_t first = 1, last = 1, step = 1;
+};
+// Many jobs of one submit: where their inputs come from, and what becomes of their results.
+struct Bulk {
+  std::optional<ArrayRange> array;
+  std::optional<std::string> each_line, each_json;  // a file's name, or - for stdin
+  std::string out;                                  // a folder for the results
+  std::optional<uint64_t> max_fails;                // more failures end the run
+  bool progress = false;
+  [[nodiscard]] bool is_wanted() const { return array || each_line || each_json; }
+};
+
 struct SubmitCommand {
   JobKind kind = JobKind::workflow;
   std::string subject;  // the workflow's name, or the prompt
@@ -78,7 +92,9 @@ struct SubmitCommand {
   std::vector<std::string> steps;
   std::optional<std::string> text, input;
   bool detach = false, follow = false, no_queue = false;
+  bool rerun_failed = false;  // of a key: run again what did not succeed
   std::string key, run, model, provider, system;
+  Bulk bulk;
   uint8_t priority = 4;
   uint32_t retries = 0;
   Millis time_limit{0}, deadline{0}, delay{0};

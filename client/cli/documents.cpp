@@ -211,6 +211,7 @@ Json states_document(const std::vector<JobState>& states) {
   Json list = Json::array();
   for (const JobState& state : states) {
     Json one = Json::object().set("job", state.job.str()).set("status", status_name(state.status));
+    if (state.index != 0) one.set("index", state.index);
     if (!state.retry_of.is_nil()) one.set("retry_of", state.retry_of.str());
     list.push(std::move(one));
   }

@@ -25,7 +25,8 @@ Json brokers_document(const std::vector<protocol::FoundBroker>& brokers,
 struct JobState {
   JobId job;
   JobStatus status = JobStatus::queued;
-  JobId retry_of{};  // nil, and then not a member: it is no retry
+  JobId retry_of{};    // nil, and then not a member: it is no retry
+  uint64_t index = 0;  // 0, and then not a member: it is not one of many
 };
 Json states_document(const std::vector<JobState>& states);
 Json error_document(const Error& error);

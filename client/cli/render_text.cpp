@@ -36,6 +36,7 @@ std::string age(Micros duration) {
 
 std::string failure_of(const JobResult& result) {
   std::string text = "job " + short_id(result.entry.job.str());
+  if (result.entry.index != 0) text += " (index " + std::to_string(result.entry.index) + ")";
   if (result.worker) text += " on " + result.worker->name;
   text += " " + std::string(status_name(result.status()));
   if (const auto& error = result.entry.outcome.error) {
@@ -100,13 +101,11 @@ class TextRenderer : public Renderer {
     if (layout == Layout::cards) {
       style_.is_terminal ? card(result) : named_lines(result);
     } else if (result.status() == JobStatus::succeeded) {
-      const std::string output = bare_output(result.entry.output);
-      if (style_.is_terminal) {
-        const bool ends = !output.empty() && output.back() == '\n';
-        print(neutralise(output) + (ends ? "" : "\n"));
-      } else {
-        print(output);
-      }
+      std::string output = bare_output(result.entry.output);
+      if (style_.is_terminal) output = neutralise(output);
+      const bool ends = !output.empty() && output.back() == '\n';
+      if (!ends && (style_.is_terminal || layout == Layout::lines)) output += '\n';
+      print(output);
     }
     if (result.status() != JobStatus::succeeded) explain_failure(result);
   }

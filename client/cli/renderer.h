@@ -24,6 +24,7 @@ struct Style {
 // How the outputs of several jobs are shown.
 enum class Layout : uint8_t {
   bare,   // one after the other
+  lines,  // each ended by a newline, also where the output has none
   cards,  // a card each, with the worker: on a terminal; "NAME: line" in a pipe
 };
 

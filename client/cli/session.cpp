@@ -1,6 +1,7 @@
 #include "client/cli/session.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "client/discover.h"
@@ -75,30 +76,43 @@ void Session::connect(const conf::Settings& settings, Place place) {
 
 Session::End Session::wait(const std::function<bool()>& done, MonoTime alarm_at,
                            const std::function<void()>& alarm) {
-  const int fd = signals_.fd();
+  constexpr Millis kNap{60'000};
   while (true) {
     if (done()) return End::done;
-    if (connection_->is_over()) return End::lost;
     const MonoTime now = connection_->now().mono;
-    // Before anybody authenticated, the connection's own timeout tells more (69).
-    const bool was_up = connection_->is_up() || !connection_->endpoint().empty();
-    if (was_up && now >= deadline_) return End::timeout;
-    if (now >= alarm_at) {
+    if (now >= alarm_at && !is_out_of_time(now) && !connection_->is_over()) {
       alarm_at = MonoTime::never();
       alarm();
       continue;
     }
-    const MonoTime until = std::min(alarm_at, was_up ? deadline_ : MonoTime::never());
-    Millis nap{60'000};
-    if (until != MonoTime::never()) {
-      nap = std::clamp(std::chrono::ceil<Millis>(until - now), Millis{1}, nap);
+    Millis nap = kNap;
+    if (alarm_at != MonoTime::never()) {
+      nap = std::clamp(std::chrono::ceil<Millis>(alarm_at - now), Millis{1}, nap);
     }
-    connection_->run(nap, std::span<const int>(&fd, 1));
-    if (const auto signal = signals_.next()) {
-      signal_ = *signal;
-      return End::signal;
-    }
+    if (const End end = turn(nap); end != End::done) return end;
   }
+}
+
+// Before anybody authenticated, the connection's own timeout tells more (69).
+bool Session::is_out_of_time(MonoTime now) const {
+  const bool was_up = connection_->is_up() || !connection_->endpoint().empty();
+  return was_up && now >= deadline_;
+}
+
+Session::End Session::turn(Millis nap, int input) {
+  if (connection_->is_over()) return End::lost;
+  const MonoTime now = connection_->now().mono;
+  if (is_out_of_time(now)) return End::timeout;
+  if (deadline_ > now && deadline_ != MonoTime::never() && nap > Millis{0}) {
+    nap = std::clamp(std::chrono::ceil<Millis>(deadline_ - now), Millis{1}, nap);
+  }
+  const std::array<int, 2> fds{signals_.fd(), input};
+  connection_->run(nap, std::span<const int>(fds.data(), input < 0 ? 1 : 2));
+  if (const auto signal = signals_.next()) {
+    signal_ = *signal;
+    return End::signal;
+  }
+  return End::done;
 }
 
 MonoTime Session::answer_deadline() const {

@@ -35,6 +35,9 @@ class Session final : public client::Listener {
   // Turns until done() holds. `alarm` is called once at `alarm_at`.
   End wait(const std::function<bool()>& done, MonoTime alarm_at = MonoTime::never(),
            const std::function<void()>& alarm = nullptr);
+  // One turn of the connection, of at most `nap`; also ended by `input` (a file descriptor, or -1)
+  // being readable. End::done says that nothing is in the way of another.
+  End turn(Millis nap, int input = -1);
 
   // Asks and waits for the answer. A signal ends the process.
   Result<protocol::Answer> ask(protocol::Query query);
@@ -64,6 +67,7 @@ class Session final : public client::Listener {
  private:
   explicit Session(App& app) : app_(app), signals_{SIGINT, SIGTERM, SIGHUP} {}
   void connect(const conf::Settings& settings, Place place);
+  [[nodiscard]] bool is_out_of_time(MonoTime now) const;
   Result<protocol::Answer> answer_of(const std::function<void(client::AnswerDone)>& ask_connection);
 
   void on_accepted(const client::Accepted& a) override {
