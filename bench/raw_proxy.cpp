@@ -1,161 +1,138 @@
-// The baseline: DEALER → ROUTER [zmq_proxy] DEALER → DEALER with CURVE, one message a job, three
-// processes on loopback. No bookkeeping, no durability: the limit for one message a job.
+// The baseline: DEALER → ROUTER [zmq_proxy] DEALER → DEALER with CURVE, three processes on
+// loopback. No bookkeeping, no durability: the limit for one message a job.
 //
-//   bench_raw [--jobs N] [--window W] [--payload BYTES] [--plain]
+//   bench_raw [--plain] [--batch N] and the options of load.h
 //
-// Prints one JSON object. --window 1 measures latency.
-#include <sys/wait.h>
+// --plain: no CURVE. --batch N: up to N jobs in one frame, as many as the window lets out at once;
+// what zgrid's lists would do if they did nothing else. Prints one JSON object.
 #include <unistd.h>
-#include <zmq.h>
 
-#include <algorithm>
-#include <chrono>
-#include <csignal>
-#include <cstdio>
-#include <cstdlib>
+#include <cstdint>
 #include <cstring>
-#include <string>
-#include <vector>
+
+#include "bench/zmq_side.h"
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using namespace zgrid::bench;
 
 struct Options {
-  size_t jobs = 100'000, window = 1000, payload = 100;
+  LoadOptions load;
   bool curve = true;
+  size_t batch = 0;  // 0: one message a job, as it is
 };
 
-struct KeyPair {
-  char public_key[41] = {}, secret_key[41] = {};
-  KeyPair() { zmq_curve_keypair(public_key, secret_key); }
+struct Endpoints {
+  char front[64] = {}, back[64] = {};
 };
-
-[[noreturn]] void die(const char* what) {
-  std::fprintf(stderr, "bench_raw: %s: %s\n", what, zmq_strerror(zmq_errno()));
-  std::exit(1);
-}
-
-void* open_socket(void* context, int type) {
-  void* socket = zmq_socket(context, type);
-  const int unlimited = 0;
-  zmq_setsockopt(socket, ZMQ_SNDHWM, &unlimited, sizeof unlimited);
-  zmq_setsockopt(socket, ZMQ_RCVHWM, &unlimited, sizeof unlimited);
-  zmq_setsockopt(socket, ZMQ_LINGER, &unlimited, sizeof unlimited);
-  return socket;
-}
-
-void be_server(void* socket, const KeyPair& keys) {
-  const int on = 1;
-  zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &on, sizeof on);
-  zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, keys.secret_key, 40);
-}
-
-void be_client(void* socket, const KeyPair& server) {
-  const KeyPair own;
-  zmq_setsockopt(socket, ZMQ_CURVE_SERVERKEY, server.public_key, 40);
-  zmq_setsockopt(socket, ZMQ_CURVE_PUBLICKEY, own.public_key, 40);
-  zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, own.secret_key, 40);
-}
 
 // Binds both sides to free ports, tells them through the pipe, and forwards for ever.
-[[noreturn]] void run_proxy(const Options& options, const KeyPair& keys, int pipe_out) {
+void run_proxy(const KeyPair* keys, int pipe_out) {
   void* context = zmq_ctx_new();
   void* front = open_socket(context, ZMQ_ROUTER);
   void* back = open_socket(context, ZMQ_DEALER);
-  char endpoints[2][64] = {};
-  void* sockets[2] = {front, back};
-  for (int i = 0; i < 2; ++i) {
-    if (options.curve) be_server(sockets[i], keys);
-    if (zmq_bind(sockets[i], "tcp://127.0.0.1:*") != 0) die("bind");
-    size_t size = sizeof endpoints[i];
-    zmq_getsockopt(sockets[i], ZMQ_LAST_ENDPOINT, endpoints[i], &size);
+  if (keys != nullptr) {
+    be_server(front, *keys);
+    be_server(back, *keys);
   }
-  if (write(pipe_out, endpoints, sizeof endpoints) != sizeof endpoints) die("pipe");
+  Endpoints endpoints;
+  bind_free(front).copy(endpoints.front, sizeof endpoints.front - 1);
+  bind_free(back).copy(endpoints.back, sizeof endpoints.back - 1);
+  if (write(pipe_out, &endpoints, sizeof endpoints) != sizeof endpoints) die("pipe");
   zmq_proxy(front, back, nullptr);
-  std::exit(0);
 }
 
-[[noreturn]] void run_worker(const Options& options, const KeyPair& keys, const char* endpoint) {
-  void* context = zmq_ctx_new();
-  void* socket = open_socket(context, ZMQ_DEALER);
-  if (options.curve) be_client(socket, keys);
-  if (zmq_connect(socket, endpoint) != 0) die("connect");
+// A list: for each job its length in 4 bytes, then its bytes.
+void append(std::string& list, std::string_view job) {
+  const auto size = static_cast<uint32_t>(job.size());
+  char head[sizeof size];
+  std::memcpy(head, &size, sizeof size);
+  list.append(head, sizeof head).append(job);
+}
+
+template <class Each>
+void for_each(std::string_view list, const Each& each) {
+  uint32_t size = 0;
+  while (list.size() >= sizeof size) {
+    std::memcpy(&size, list.data(), sizeof size);
+    each(list.substr(sizeof size, size));
+    list.remove_prefix(sizeof size + size);
+  }
+}
+
+// Sends everything back; of a list each job by itself, as a worker would that ran them.
+void run_worker(const KeyPair* keys, const std::string& endpoint, bool lists) {
+  void* socket = connect_dealer(keys, endpoint);
+  std::string results;
   while (true) {
-    zmq_msg_t part;
-    zmq_msg_init(&part);
-    if (zmq_msg_recv(&part, socket, 0) < 0) die("receive");
-    zmq_msg_send(&part, socket, zmq_msg_more(&part) ? ZMQ_SNDMORE : 0);
+    Frame part;
+    part.receive(socket);
+    const int more = part.has_more() ? ZMQ_SNDMORE : 0;
+    if (!lists || more != 0) {  // an address goes as it came
+      part.send(socket, more);
+      continue;
+    }
+    results.clear();
+    for_each(part.view(), [&](std::string_view job) { append(results, job); });
+    Frame(results).send(socket);
   }
 }
 
-void receive_one(void* socket) {
-  zmq_msg_t part;
-  zmq_msg_init(&part);
-  if (zmq_msg_recv(&part, socket, 0) < 0) die("receive");
-  zmq_msg_close(&part);
-}
+class Single final : public Target {
+ public:
+  Single(void* socket, size_t payload) : socket_(socket), payload_(payload, 'x') {}
+  void submit() override { zmq_send(socket_, payload_.data(), payload_.size(), 0); }
+  size_t wait() override {
+    Frame result;
+    result.receive(socket_);
+    return 1;
+  }
 
-void run_client(const Options& options, const KeyPair& keys, const char* endpoint) {
-  void* context = zmq_ctx_new();
-  void* socket = open_socket(context, ZMQ_DEALER);
-  if (options.curve) be_client(socket, keys);
-  if (zmq_connect(socket, endpoint) != 0) die("connect");
-  const std::string payload(options.payload, 'x');
-  for (int i = 0; i < 100; ++i) {  // the handshakes are not measured
-    zmq_send(socket, payload.data(), payload.size(), 0);
-    receive_one(socket);
+ private:
+  void* socket_;
+  std::string payload_;
+};
+
+class Batched final : public Target {
+ public:
+  Batched(void* socket, const Options& options)
+      : socket_(socket), batch_(options.batch), payload_(options.load.payload, 'x') {}
+  void submit() override {
+    append(list_, payload_);
+    if (++listed_ == batch_) flush();
   }
-  std::vector<double> latencies;
-  latencies.reserve(options.jobs);
-  const auto start = Clock::now();
-  size_t sent = 0;
-  for (size_t received = 0; received < options.jobs; ++received) {
-    const auto before = Clock::now();
-    while (sent < options.jobs && sent - received < options.window) {
-      zmq_send(socket, payload.data(), payload.size(), 0);
-      ++sent;
+  void flush() override {
+    if (listed_ == 0) return;
+    Frame(list_).send(socket_);
+    list_.clear();
+    listed_ = 0;
+  }
+  size_t wait() override {
+    size_t done = 0;
+    Frame results;
+    // What is there already counts before the next jobs are sent: this is what makes lists long.
+    for (bool some = results.receive(socket_); some;
+         some = results.receive(socket_, ZMQ_DONTWAIT)) {
+      for_each(results.view(), [&done](std::string_view) { ++done; });
     }
-    receive_one(socket);
-    if (options.window == 1) {
-      latencies.push_back(std::chrono::duration<double, std::micro>(Clock::now() - before).count());
-    }
+    return done;
   }
-  const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-  double p50 = 0;
-  if (!latencies.empty()) {
-    std::nth_element(latencies.begin(), latencies.begin() + latencies.size() / 2, latencies.end());
-    p50 = latencies[latencies.size() / 2];
-  }
-  std::printf(
-      "{\"what\":\"raw\",\"curve\":%s,\"jobs\":%zu,\"window\":%zu,\"payload\":%zu,"
-      "\"seconds\":%.4f,\"jobs_per_s\":%.0f,\"p50_us\":%.1f}\n",
-      options.curve ? "true" : "false", options.jobs, options.window, options.payload, seconds,
-      static_cast<double>(options.jobs) / seconds, p50);
-}
+
+ private:
+  void* socket_;
+  size_t batch_;
+  std::string payload_, list_;
+  size_t listed_ = 0;
+};
 
 Options parse(int argc, char** argv) {
   Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (name == "--plain") {
-      options.curve = false;
-      continue;
-    }
-    const char* value = i + 1 < argc ? argv[++i] : "";
-    const size_t number = std::strtoull(value, nullptr, 10);
-    if (name == "--jobs" && number > 0) {
-      options.jobs = number;
-    } else if (name == "--window" && number > 0) {
-      options.window = number;
-    } else if (name == "--payload") {
-      options.payload = number;
-    } else {
-      std::fprintf(stderr,
-                   "usage: bench_raw [--jobs N] [--window W] [--payload BYTES] [--plain]\n");
-      std::exit(2);
-    }
-  }
+  options.load = parse_load(argc, argv, "bench_raw [--plain] [--batch N]",
+                            [&options](const std::string& name, const std::string& value) {
+                              if (name == "--batch") options.batch = number_of(name, value);
+                              if (name == "--plain") options.curve = false;
+                              return name == "--batch" ? 2 : name == "--plain" ? 1 : 0;
+                            });
   return options;
 }
 
@@ -163,19 +140,24 @@ Options parse(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const Options options = parse(argc, argv);
-  const KeyPair keys;
+  const KeyPair pair;
+  const KeyPair* keys = options.curve ? &pair : nullptr;
   int ends[2];
   if (pipe(ends) != 0) die("pipe");
-  const pid_t proxy = fork();
-  if (proxy == 0) run_proxy(options, keys, ends[1]);
-  char endpoints[2][64] = {};
-  if (read(ends[0], endpoints, sizeof endpoints) != sizeof endpoints) die("pipe");
-  const pid_t worker = fork();
-  if (worker == 0) run_worker(options, keys, endpoints[1]);
-  run_client(options, keys, endpoints[0]);
-  for (const pid_t child : {worker, proxy}) {
-    kill(child, SIGKILL);
-    waitpid(child, nullptr, 0);
+  Children children;
+  children.start([&] { run_proxy(keys, ends[1]); });
+  Endpoints endpoints;
+  if (read(ends[0], &endpoints, sizeof endpoints) != sizeof endpoints) die("pipe");
+  for (size_t i = 0; i < options.load.workers; ++i) {
+    children.start([&] { run_worker(keys, endpoints.back, options.batch > 0); });
   }
+  const auto connect = [&]() -> std::unique_ptr<Target> {
+    void* socket = connect_dealer(keys, endpoints.front);
+    if (options.batch > 0) return std::make_unique<Batched>(socket, options);
+    return std::make_unique<Single>(socket, options.load.payload);
+  };
+  print(std::string("raw") + (options.curve ? "-curve" : "-plain") +
+            (options.batch > 0 ? "-batched" : ""),
+        options.load, run_load(options.load, connect));
   return 0;
 }

@@ -1,0 +1,1 @@
+"""What bench/compare, bench/queued and bench/scale share. Standard library only."""

@@ -1,0 +1,223 @@
+"""The rows that are ratios: groups of sides that run in turn, A B A B, and what is made of them.
+
+A group yields its sides, each a function that measures once and returns a number, and its ratios,
+each a function of one round's numbers. Names of ratios that bars.json knows are judged.
+"""
+import contextlib
+import os
+
+from harness import peers
+from harness.lab import Grid, stop
+
+LATENCY_JOBS = 4000
+BATCH = 256  # jobs in a frame of the batched proxy: what a worker of ours is given ahead
+TEN_KIB = 10 * 1024
+
+
+class Group:
+    def __init__(self, title, unit, sides, ratios):
+        self.title, self.unit, self.sides, self.ratios = title, unit, sides, ratios
+
+
+def over(a, b):
+    return lambda values: values[a] / values[b]
+
+
+def rate(measure, *arguments):
+    return lambda: measure(*arguments)["jobs_per_s"]
+
+
+def p50(measure, *arguments):
+    return lambda: measure(*arguments)["p50_us"]
+
+
+def raw(lab):
+    return lambda *arguments: lab.measure("bench_raw", *arguments)
+
+
+def both_stores(lab, title, names, load, raw_load=None):
+    """Throughput of either store beside the raw proxy; names of the two rows, or None."""
+    @contextlib.contextmanager
+    def opened():
+        with Grid(lab, "memory") as memory, Grid(lab, "sqlite") as sqlite:
+            # Each next to a proxy run of its own: what is compared runs one after the other.
+            sides = {
+                "raw CURVE proxy": rate(raw(lab), *(raw_load or load)),
+                "zgrid, memory": rate(memory.load, *load),
+                "raw CURVE proxy ": rate(raw(lab), *(raw_load or load)),
+                "zgrid, SQLite": rate(sqlite.load, *load),
+            }
+            yield Group(title, "jobs/s", sides, {
+                names[0]: over("zgrid, memory", "raw CURVE proxy"),
+                names[1]: over("zgrid, SQLite", "raw CURVE proxy "),
+            })
+    return opened
+
+
+def throughput(lab, jobs, window, names):
+    return both_stores(lab, f"throughput, window {window}", names,
+                       ("--jobs", jobs, "--window", window))
+
+
+def payload(lab, jobs):
+    return both_stores(lab, "throughput, 10 KiB payload", ("payload-memory", "payload-sqlite"),
+                       ("--jobs", jobs, "--payload", TEN_KIB))
+
+
+def clients(lab, jobs):
+    return both_stores(lab, "throughput, ten clients with 100 in flight each",
+                       ("clients-memory", "clients-sqlite"),
+                       ("--jobs", jobs, "--clients", 10, "--window", 100))
+
+
+def latency(lab, jobs=LATENCY_JOBS):
+    @contextlib.contextmanager
+    def opened():
+        with Grid(lab, "memory") as memory, Grid(lab, "sqlite") as sqlite:
+            one = ("--window", 1, "--jobs", jobs)
+
+            def append():
+                return lab.measure("bench_machine", "append", lab.folder, 1000)["p50_us"]
+
+            sides = {
+                "raw CURVE proxy": p50(raw(lab), *one),
+                "zgrid, memory": p50(memory.load, *one),
+                "zgrid, SQLite": p50(sqlite.load, *one),
+                "one synced append": append,
+            }
+            yield Group("latency one at a time, p50", "µs", sides, {
+                "latency-memory": over("zgrid, memory", "raw CURVE proxy"),
+                "latency-sqlite-extra": lambda v: (
+                    (v["zgrid, SQLite"] - v["zgrid, memory"]) / v["one synced append"]),
+            })
+    return opened
+
+
+def baselines(lab, jobs):
+    """The other proxies and the plain Majordomo broker, for orientation."""
+    @contextlib.contextmanager
+    def opened():
+        with Grid(lab, "memory") as memory:
+            load = ("--jobs", jobs)
+            sides = {
+                "raw CURVE proxy": rate(raw(lab), *load),
+                "batched CURVE proxy": rate(raw(lab), "--batch", BATCH, *load),
+                "raw proxy in plain": rate(raw(lab), "--plain", *load),
+                "plain Majordomo, CURVE": rate(
+                    lambda *a: lab.measure("bench_mdp", *a), "--jobs", max(jobs // 10, 1000)),
+                "zgrid, memory": rate(memory.load, *load),
+            }
+            ratios = {f"zgrid, memory ÷ {name}": over("zgrid, memory", name)
+                      for name in sides if name != "zgrid, memory"}
+            yield Group("baselines of our own", "jobs/s", sides, ratios)
+    return opened
+
+
+def jetstream(lab, jobs):
+    @contextlib.contextmanager
+    def opened():
+        with Grid(lab, "sqlite") as sqlite, peers.Server(lab, "jetstream") as server:
+            yield Group("a work queue that survives its process", "jobs/s", {
+                "NATS JetStream": rate(server.load, "--jobs", max(jobs // 2, 1000)),
+                "zgrid, SQLite": rate(sqlite.load, "--jobs", jobs),
+            }, {"throughput-jetstream": over("zgrid, SQLite", "NATS JetStream")})
+    return opened
+
+
+# Name, server, options, jobs as a part of the others', what of ours it is to be compared with.
+PEERS = (
+    ("gearmand, 1 in hand", "gearman", (), 0.2, "zgrid, memory"),
+    ("gearmand, 32 in hand", "gearman", ("--in-hand", 32), 1, "zgrid, memory"),
+    ("NATS request–reply", "nats", (), 1, "zgrid, memory"),
+    ("beanstalkd, synced", "beanstalk", (), 0.02, "zgrid, SQLite"),
+    ("Redis lists, synced", "redis", (), 0.04, "zgrid, SQLite"),
+)
+
+
+def others(lab, jobs, of_latency=False):
+    """Throughput or latency beside the servers of others that are installed, for orientation."""
+    @contextlib.contextmanager
+    def opened():
+        with contextlib.ExitStack() as stack:
+            memory = stack.enter_context(Grid(lab, "memory"))
+            sqlite = stack.enter_context(Grid(lab, "sqlite"))
+            sides, ratios = {}, {}
+
+            def add(name, measure, part):
+                if of_latency:
+                    sides[name] = p50(measure, "--window", 1, "--jobs", LATENCY_JOBS // 2)
+                else:
+                    sides[name] = rate(measure, "--jobs", max(int(jobs * part), 1000))
+
+            for name, server, options, part, ours in PEERS:
+                if not peers.is_installed(server) or (of_latency and options):
+                    continue
+                running = stack.enter_context(peers.Server(lab, server))
+                add(name, lambda *a, r=running, o=options: r.load(*o, *a), part)
+                ratios[f"{ours} ÷ {name}"] = over(ours, name)
+            add("zgrid, memory", memory.load, 1)
+            add("zgrid, SQLite", sqlite.load, 1)
+            title = "latency beside others, p50" if of_latency else "throughput beside others"
+            yield Group(title, "µs" if of_latency else "jobs/s", sides, ratios)
+    return opened
+
+
+def submit_process(lab, count=20):
+    @contextlib.contextmanager
+    def opened():
+        with contextlib.ExitStack() as stack:
+            memory = stack.enter_context(Grid(lab, "memory"))
+            server = stack.enter_context(peers.Server(lab, "gearman"))
+            stack.callback(stop, server.worker())
+
+            def run(*command):
+                return lab.measure("bench_machine", "run", count, *command, env=memory.env)
+
+            yield Group("a job from a shell, until the program has ended", "µs", {
+                "gearman's client": p50(run, peers.find("gearman"), "-h", "127.0.0.1", "-p",
+                                        server.port, "-f", "echo", "hello"),
+                "zgrid submit": p50(run, lab.zgrid, "submit", "workflow", "zgrid.echo", "--text",
+                                    "hello", "--broker", memory.endpoint),
+            }, {"submit-process": over("zgrid submit", "gearman's client")})
+    return opened
+
+
+def process_step(lab, jobs=2000):
+    @contextlib.contextmanager
+    def opened():
+        slots = os.cpu_count()
+        workflows = os.path.join(lab.fresh("workflows"), "true.toml")
+        with open(workflows, "w", encoding="ascii") as file:
+            file.write('[[workflow.true.step]]\nid = "true"\nrun = ["true"]\n')
+        with Grid(lab, "memory", options=("--slots", str(slots), "--workflows", workflows)) as grid:
+            yield Group("process steps", "jobs/s", {
+                "bare posix_spawn": rate(
+                    lambda: lab.measure("bench_machine", "spawn", slots, jobs)),
+                "zgrid, run = [\"true\"]": rate(
+                    grid.load, "--workflow", "true", "--jobs", jobs, "--window", 100),
+            }, {"process-step": over("zgrid, run = [\"true\"]", "bare posix_spawn")})
+    return opened
+
+
+def workers_cost(lab, jobs):
+    @contextlib.contextmanager
+    def opened():
+        with Grid(lab, "memory") as one, Grid(lab, "memory", workers=16) as sixteen:
+            yield Group("16 worker processes", "jobs/s", {
+                "1 worker": rate(one.load, "--jobs", jobs),
+                "16 workers": rate(sixteen.load, "--jobs", jobs),
+            }, {"workers-cost": over("1 worker", "16 workers")})
+    return opened
+
+
+def queued_cost(lab, queued=1_000_000):
+    """Jobs pass through a queue that is kept full."""
+    @contextlib.contextmanager
+    def opened():
+        with Grid(lab, "memory", settings={"ZGRID_BROKER__IN_FLIGHT_MAX": "100000000"}) as grid:
+            yield Group("many queued jobs", "jobs/s", {
+                "1 k queued": rate(grid.load, "--jobs", queued // 2, "--window", 1000, "--steady"),
+                "1 M queued": rate(grid.load, "--jobs", 2 * queued + queued // 2, "--window", queued,
+                                   "--steady"),
+            }, {"queued-cost": over("1 k queued", "1 M queued")})
+    return opened
