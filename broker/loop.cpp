@@ -17,21 +17,19 @@ namespace {
 constexpr Millis kSweep{10'000};
 // A wait is never longer, so that a clock that jumps cannot stop the loop.
 constexpr Millis kWaitMax{1000};
-// What the transport would abort on.
-bool fits(const Frames& frames) {
-  return frames.size() <= 1 + limits::kPayloadFramesMax &&
-         std::all_of(frames.begin(), frames.end(),
-                     [](const Bytes& frame) { return frame.size() <= limits::kFrameBytesMax; });
-}
-
-// How soon a peer that did not read is tried again.
-constexpr Millis kSlowRetry{10};
+// A quick job's result is waited for so long before its commit: one sync instead of two.
+constexpr Micros kHold{500};
 // How long a stop waits for the last commit.
 constexpr Millis kStopCommit{5000};
 
 }  // namespace
 
-Loop::Loop(Parts parts) : parts_(std::move(parts)), core_(parts_.config, *parts_.entropy) {
+Loop::Loop(Parts parts)
+    : parts_(std::move(parts)),
+      core_(parts_.config, *parts_.entropy),
+      delivery_(*parts_.router, sessions_, *parts_.log,
+                {[this](SessionId id) { core_.session_lost(id); },
+                 [this](StoreRead read) { run_read(std::move(read)); }}) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   watch_fds();
 }
@@ -50,7 +48,10 @@ Result<void> Loop::recover() {
   into.clock = [this](const PutClock& clock) { core_.restore(clock); };
   into.drain = [this](const PutDrain& drain) { core_.restore(drain); };
   if (auto result = parts_.store->recover(into); !result) return result;
-  committer_ = std::make_unique<Committer>(std::move(parts_.store), [this] { wake_.signal(); });
+  Committer::Options options;
+  options.hold = kHold;
+  committer_ = std::make_unique<Committer>(
+      std::move(parts_.store), [this] { wake_.signal(); }, options);
   const Core::Counts counts = core_.counts();
   if (counts.unfinished > 0) {
     parts_.log->info("recovered", {{"unfinished", std::to_string(counts.unfinished)},
@@ -72,6 +73,7 @@ Result<void> Loop::run() {
   }
   now_ = parts_.clock();
   ++turn_;
+  delivery_.begin(now_.mono);
   handle(core_.shut_down(now_));
   const MonoTime give_up = now_.mono + Micros(kStopCommit);
   while (gate_.waiting_for() != 0 && parts_.clock().mono < give_up) {
@@ -82,7 +84,7 @@ Result<void> Loop::run() {
     if (done.fatal) break;
     gate_.durable(done.durable_up_to, outgoing_);
   }
-  deliver(outgoing_);
+  delivery_.deliver(outgoing_);
   return {};
 }
 
@@ -96,6 +98,7 @@ bool Loop::turn() {
     return false;
   }
   ++turn_;
+  delivery_.begin(now_.mono);
   core_.begin(now_);
   collect(done);
   if (done.refusing != !refusing_.empty()) {
@@ -108,8 +111,8 @@ bool Loop::turn() {
   mind_descriptors();
   inbox_empty_ = !receive_batch();
   handle(core_.finish(inbox_empty_));
-  deliver(outgoing_);
-  send_waiting();
+  delivery_.deliver(outgoing_);
+  delivery_.flush();
   sweep_silent();
   if (parts_.announcer) parts_.announcer->turn(now_.mono);
   return true;
@@ -163,10 +166,10 @@ void Loop::receive_one(Router::Received& received) {
                     {"reason", error.message}});
   const bool cut_off = session.malformed >= limits::kMalformedMax;
   const SessionId id = session.id;
-  send(id, Refused{std::move(error)});
+  delivery_.send(id, Refused{std::move(error)});
   if (cut_off) {
-    send(id, Disconnect{"too many messages that are none"});
-    drop(id, "it sent too many messages that are none");
+    delivery_.send(id, Disconnect{"too many messages that are none"});
+    delivery_.drop(id, "it sent too many messages that are none");
   }
 }
 
@@ -174,10 +177,10 @@ void Loop::handle(Effects& effects) {
   // What follows an assignment must not overtake it while its input is read.
   const bool has_records = !effects.records.empty() || inputs_due_ > 0;
   if (has_records) {
-    committer_->commit(turn_, std::move(effects.records));
-    effects.records = {};
+    committer_->commit(turn_, effects.records, effects.expected_soon);
   }
   gate_.add(turn_, has_records, effects.sends, outgoing_);
+  if (has_records && committer_->is_instant()) gate_.durable(turn_, outgoing_);
   for (StoreRead& read : effects.reads) run_read(std::move(read));
   for (const Note& note : effects.notes) {
     note.is_warning ? parts_.log->warn(note.text, note.fields)
@@ -199,7 +202,7 @@ void Loop::run_read(StoreRead read) {
     auto answer = std::make_shared<StoreAnswer>(answer_from_store(store, *shared));
     return [=, this] {
       if (has_inputs) --inputs_due_;
-      if (has_results) park_rest(*shared, answer->results_read);
+      if (has_results) delivery_.park_rest(*shared, answer->results_read);
       deliver_answer(core_, *shared, std::move(*answer), outgoing_);
     };
   });
@@ -214,103 +217,11 @@ void Loop::collect(const Committer::Done& done) {
   gate_.durable(done.durable_up_to, outgoing_);
 }
 
-void Loop::deliver(std::vector<Send>& sends) {
-  for (const Send& one : sends) send(one.to, one.message);
-  sends.clear();
-}
-
-void Loop::send(SessionId to, const Message& message) {
-  Session* session = sessions_.find(to);
-  if (session == nullptr) return;  // it went away; what it waited for is in the store
-  const auto* results = std::get_if<Results>(&message);
-  if (results != nullptr && !session->waiting.empty()) return park(*session, *results);
-  Frames frames = encode(message);
-  if (!fits(frames)) {
-    parts_.log->error("a message is over the limits of the wire: a bug of ours, please report it",
-                      {{"message", std::string(message_name(kind_of(message)))}});
-    return drop(to, "its answer could not be sent");
-  }
-  if (session->waiting.empty()) {
-    switch (parts_.router->send(session->routing_id, frames, session->backlog)) {
-      case Router::Sent::ok: return;
-      case Router::Sent::gone: return drop(to, "its connection is gone");
-      case Router::Sent::full: break;
-    }
-  }
-  if (session->waiting.empty()) session->moved_at = now_.mono;
-  for (const Bytes& frame : frames) session->waiting_bytes += frame.size();
-  session->waiting.push_back(std::move(frames));
-  sessions_.update_slow(*session);
-  // What waits for a worker is bounded by its window; it would get the same again after a drop.
-  const bool is_bounded = session->principal.role == Role::worker;
-  if (!is_bounded && session->waiting_bytes > Sessions::kWaitingBytesEver) {
-    drop(to, "it does not read");
-  }
-}
-
-void Loop::send_waiting() {
-  for (const SessionId id : sessions_.slow()) {
-    Session& session = *sessions_.find(id);
-    Router::Sent sent = Router::Sent::ok;
-    while (!session.waiting.empty()) {
-      sent = parts_.router->send(session.routing_id, session.waiting.front(), session.backlog);
-      if (sent != Router::Sent::ok) break;
-      for (const Bytes& frame : session.waiting.front()) session.waiting_bytes -= frame.size();
-      session.waiting.pop_front();
-      session.moved_at = now_.mono;
-    }
-    const bool is_stalled = session.waiting_bytes > Sessions::kWaitingBytesMax &&
-                            now_.mono - session.moved_at > Micros(Sessions::kStalled);
-    if (sent == Router::Sent::gone || is_stalled) {
-      drop(id, is_stalled ? "it does not read" : "its connection is gone");
-      continue;
-    }
-    if (session.waiting.empty()) read_parked(session);
-    sessions_.update_slow(session);
-  }
-}
-
-// A peer that does not read costs memory for its ids, not for its results: those are in the store.
-void Loop::park(Session& session, const Results& results) {
-  for (const ResultEntry& entry : results.items) {
-    session.parked.push_back({entry.job, {entry.outcome.status, entry.attempt}});
-  }
-}
-
-// What a read left out, to be read when its peer has taken the rest.
-void Loop::park_rest(const StoreRead& read, size_t from) {
-  Session* session = sessions_.find(read.to);
-  if (session == nullptr) return;
-  if (session->reads > 0) --session->reads;
-  for (size_t i = from; i < read.jobs.size(); ++i) {
-    session->parked.emplace_back(read.jobs[i], read.ends[i]);
-  }
-  sessions_.update_slow(*session);
-}
-
-void Loop::read_parked(Session& session) {
-  if (session.parked.empty() || session.reads > 0) return;
-  StoreRead read;
-  read.to = session.id;
-  while (!session.parked.empty() && read.jobs.size() < limits::kBatchItemsMax) {
-    read.jobs.push_back(session.parked.front().first);
-    read.ends.push_back(session.parked.front().second);
-    session.parked.pop_front();
-  }
-  run_read(std::move(read));
-}
-
-void Loop::drop(SessionId id, const char* reason) {
-  parts_.log->debug("a session ended", {{"reason", reason}});
-  core_.session_lost(id);
-  sessions_.erase(id);
-}
-
 void Loop::sweep_silent() {
   if (now_.mono < next_sweep_) return;
   next_sweep_ = now_.mono + Micros(kSweep);
   for (const SessionId id : sessions_.silent_since(now_.mono - 2 * Micros(limits::kClientLease))) {
-    drop(id, "it said nothing for too long");
+    delivery_.drop(id, "it said nothing for too long");
   }
 }
 
@@ -336,7 +247,7 @@ void Loop::wait() {
   watch_fds();
   MonoTime until = std::min(core_.next_wake(), now_.mono + Micros(kWaitMax));
   if (parts_.announcer) until = std::min(until, parts_.announcer->next_wake());
-  if (sessions_.any_slow()) until = std::min(until, now_.mono + Micros(kSlowRetry));
+  until = std::min(until, delivery_.next_wake());
   if (!inbox_empty_) until = now_.mono;
   const MonoTime start = parts_.clock().mono;
   // A turn that took long (or was stopped in its middle) kept us from hearing, too.

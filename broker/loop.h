@@ -11,6 +11,7 @@
 #include "broker/announce.h"
 #include "broker/core/core.h"
 #include "broker/core/gate.h"
+#include "broker/delivery.h"
 #include "broker/sessions.h"
 #include "broker/store/committer.h"
 #include "client/clock.h"
@@ -52,13 +53,6 @@ class Loop {
   void handle(Effects& effects);
   void run_read(StoreRead read);
   void collect(const Committer::Done& done);
-  void deliver(std::vector<Send>& sends);
-  void send(SessionId to, const protocol::Message& message);
-  void send_waiting();
-  void park(Session& session, const protocol::Results& results);
-  void park_rest(const StoreRead& read, size_t from);
-  void read_parked(Session& session);
-  void drop(SessionId id, const char* reason);
   void sweep_silent();
   void notice_gap();
   void mind_descriptors();
@@ -70,6 +64,7 @@ class Loop {
   Core core_;
   CommitGate gate_;
   Sessions sessions_;
+  Delivery delivery_;
   protocol::EventFd wake_;
   int epoll_ = -1;  // wake_, stop_fd and the beacons'
 

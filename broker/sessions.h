@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "broker/core/effects.h"
 #include "protocol/transport/socket.h"
@@ -22,6 +23,7 @@ struct Session {
   protocol::Backlog backlog;
   std::deque<protocol::Frames> waiting;  // the peer's queue was full
   size_t waiting_bytes = 0;
+  std::vector<protocol::Message> lazy;  // see Delivery; nothing waits behind them
   // Results that the peer gets once it reads again: they are in the store, only their ids wait.
   std::deque<std::pair<JobId, StoreRead::End>> parked;
   size_t reads = 0;   // of results, that the store is busy with for it

@@ -221,16 +221,23 @@ std::vector<Core::Retried> retries(JobStore& store, const StoreRead& read) {
   return found;
 }
 
+std::vector<Core::Explained> explained(JobStore& store, const StoreRead& read) {
+  std::vector<Core::Explained> found;
+  for (const JobId& id : read.jobs) found.push_back({id, store.read(id)});
+  return found;
+}
+
 }  // namespace
 
 StoreAnswer answer_from_store(JobStore& store, const StoreRead& read) {
   switch (read.what) {
     case StoreRead::What::results: return results(store, read);
-    case StoreRead::What::summaries: return {summaries(store, read), {}, {}, 0};
-    case StoreRead::What::list: return {list(store, read), {}, {}, 0};
+    case StoreRead::What::summaries: return {summaries(store, read), {}, {}, {}, 0};
+    case StoreRead::What::list: return {list(store, read), {}, {}, {}, 0};
     case StoreRead::What::inputs: return fill_inputs(store, read);
-    case StoreRead::What::retries: return {{}, {}, retries(store, read), 0};
-    case StoreRead::What::backup: return {backup(store, read), {}, {}, 0};
+    case StoreRead::What::retries: return {{}, {}, retries(store, read), {}, 0};
+    case StoreRead::What::explain: return {{}, {}, {}, explained(store, read), 0};
+    case StoreRead::What::backup: return {backup(store, read), {}, {}, {}, 0};
   }
   return {};
 }
@@ -243,6 +250,9 @@ void deliver_answer(Core& core, const StoreRead& read, StoreAnswer answer, std::
   for (const auto& [token, error] : answer.lost_inputs) core.input_lost(token, error);
   if (read.what == StoreRead::What::retries) {
     core.retry(read.to, read.request, std::move(answer.retried));
+  }
+  if (read.what == StoreRead::What::explain) {
+    core.explain(read.to, read.request, std::move(answer.explained));
   }
 }
 

@@ -13,6 +13,7 @@ struct StoreAnswer {
   std::vector<protocol::Message> messages;           // to the session that the read names
   std::vector<std::pair<Token, Error>> lost_inputs;  // of assignments that cannot be sent
   std::vector<Core::Retried> retried;
+  std::vector<Core::Explained> explained;
   size_t results_read = 0;  // of the jobs that were asked for
 };
 

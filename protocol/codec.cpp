@@ -59,6 +59,8 @@ template <class T>
 struct IsOptional : std::false_type {};
 template <class T>
 struct IsOptional<std::optional<T>> : std::true_type {};
+template <class T>
+struct IsOptional<Rare<T>> : std::true_type {};
 
 template <class T>
 bool is_default(const T& value) {
@@ -143,6 +145,10 @@ struct Writer {
   void write(E value) { pack.pack_uint64(static_cast<uint64_t>(value)); }
   template <class T>
   void write(std::optional<T>& value) {
+    write(*value);
+  }
+  template <class T>
+  void write(Rare<T>& value) {
     write(*value);
   }
   void write(const std::pair<std::string, std::string>& value) {

@@ -309,6 +309,10 @@ struct Reader {
   void read(std::optional<T>& value) {
     read(value.emplace());
   }
+  template <class T>
+  void read(Rare<T>& value) {
+    read(value.emplace());
+  }
   void read(std::pair<std::string, std::string>& value) {
     if (read_array() != 2) return fail_with("a pair was expected");
     read(value.first);

@@ -181,6 +181,7 @@ void describe(Ar& ar, Heartbeat& m) {
   ar.list(6, m.services, lim::kServicesMax);
   ar.list(7, m.cache_added, lim::kCacheKeysMax);
   ar.list(8, m.cache_dropped, lim::kCacheKeysMax);
+  ar.field(9, m.now);
 }
 
 template <class Ar>
@@ -317,6 +318,19 @@ void describe(Ar& ar, Query& m) {
   ar.list(4, m.states, kJobStatusCount);
   ar.text(5, m.run, lim::kNameBytesMax);
   ar.list(6, m.selectors, lim::kIdsMax);
+  ar.field(7, m.since);
+  ar.field(8, m.follow);
+}
+
+template <class Ar>
+void describe(Ar& ar, GridEvent& m) {
+  ar.field(1, m.seq);
+  ar.field(2, m.at);
+  ar.field(3, m.warning);
+  ar.text(4, m.name, lim::kNameBytesMax);
+  ar.field(5, m.job);
+  ar.text(6, m.worker, lim::kNameBytesMax);
+  ar.text(7, m.text, lim::kTextBytesMax);
 }
 
 template <class Ar>
@@ -352,6 +366,7 @@ void describe(Ar& ar, WorkerView& m) {
   ar.field(12, m.usage);
   ar.field(13, m.last_seen);
   ar.field(14, m.wedged);
+  ar.field(15, m.skew_ms);
 }
 
 template <class Ar>
@@ -386,6 +401,8 @@ void describe(Ar& ar, Answer& m) {
   ar.list(5, m.workers, lim::kBatchItemsMax);
   ar.field(6, m.status);
   ar.text(7, m.text, lim::kHeaderBytesTarget);
+  ar.list(8, m.events, lim::kBatchItemsMax);
+  ar.field(9, m.gap);
 }
 
 template <class Ar>
@@ -520,7 +537,7 @@ inline constexpr uint64_t enum_max(EventKind) { return 5; }
 inline constexpr uint64_t enum_max(Errc) { return 29; }
 inline constexpr uint64_t enum_max(Effect) { return 2; }
 inline constexpr uint64_t enum_max(InHand::State) { return 2; }
-inline constexpr uint64_t enum_max(Query::What) { return 5; }
+inline constexpr uint64_t enum_max(Query::What) { return 6; }
 inline constexpr uint64_t enum_max(Control::Op) { return 2; }
 inline constexpr uint64_t enum_max(FinalAck::Verdict) { return 2; }
 inline constexpr uint64_t enum_max(Abort::Reason) { return 2; }

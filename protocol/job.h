@@ -12,6 +12,7 @@
 
 #include "protocol/base/bytes.h"
 #include "protocol/base/ids.h"
+#include "protocol/base/rare.h"
 #include "protocol/base/time.h"
 
 namespace zgrid {
@@ -155,7 +156,7 @@ struct Outcome {
   std::string event_type = "StopEvent";  // of the terminal event
   Micros run{0};                         // from start to end on the worker
   Usage usage;
-  std::optional<JobError> error;
+  Rare<JobError> error;
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 

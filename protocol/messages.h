@@ -123,6 +123,7 @@ struct Heartbeat {
   std::vector<InHand> in_hand;        // those that run
   std::vector<std::string> services;  // after a reload; empty = unchanged
   std::vector<std::string> cache_added, cache_dropped;
+  WallTime now;  // a worker's clock, so that one that is wrong is noticed; 0 = not told
 };
 
 struct Disconnect {
@@ -240,7 +241,8 @@ struct Query {
     status = 2,
     resolve = 3,
     explain = 4,
-    runs = 5
+    runs = 5,
+    events = 6
   };
   uint64_t request = 0;
   What what = What::jobs;
@@ -248,6 +250,19 @@ struct Query {
   std::vector<JobStatus> states;       // jobs: none = every state
   std::string run;                     // jobs, resolve: of this run only
   std::vector<std::string> selectors;  // resolve, explain: full or shortened ids, "last"
+  uint64_t since = 0;                  // events: those after this number; 0 = all that are kept
+  bool follow = false;  // events: keep those of every job for a while, since I will ask again
+};
+
+// Something that happened on the grid. Numbers ascend, also over restarts of the broker.
+struct GridEvent {
+  uint64_t seq = 0;
+  WallTime at;
+  bool warning = false;
+  std::string name;    // one word for scripts: worker_lost, job_failed, …
+  JobId job;           // nil = about none
+  std::string worker;  // its name; empty = about none
+  std::string text;    // for people
 };
 
 struct JobSummary {
@@ -277,6 +292,7 @@ struct WorkerView {
   Usage usage;
   Millis last_seen{0};  // how long ago
   uint32_t wedged = 0;  // attempts in hand without a sign of life
+  std::optional<int32_t> skew_ms;  // how far its clock is ahead of the broker's; none = not told
 };
 struct StatusView {
   std::string broker_name, program_version;
@@ -303,6 +319,8 @@ struct Answer {
   std::vector<WorkerView> workers;
   std::optional<StatusView> status;
   std::string text;  // explain: JSON
+  std::vector<GridEvent> events;  // oldest first
+  bool gap = false;               // events after Query.since were dropped before the first of these
 };
 
 struct Control {

@@ -143,6 +143,7 @@ void start_life(State& s, Job& job) {
   } else {
     enqueue(s, job);
   }
+  if (s.feed.is_followed()) tell_status(s, job);
 }
 
 }  // namespace zgrid::broker

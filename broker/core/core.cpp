@@ -58,6 +58,7 @@ void Core::restore(StoredJob&& stored) {
   job.not_before = stored.state.not_before;
   job.assigned = stored.state.assigned;
   if (!stored.state.lost.empty()) job.more().lost = std::move(stored.state.lost);
+  if (stored.state.spent.since.us != 0) job.more().spent = stored.state.spent;
   if (!accepted.trace.empty()) job.more().trace = accepted.trace;
   if (!accepted.retry_of.is_nil()) job.more().retry_of = accepted.retry_of;
   if (!accepted.parent.is_nil()) job.more().parent = accepted.parent;
@@ -136,8 +137,10 @@ void Core::begin(Now now) {
   ++s.turn;
   s.effects.clear();
   s.outbox.begin_turn();
+  s.feed.advance(now.mono);
   if (s.started_at) return advance_clock(s);
   s.started_at = now.mono;
+  s.feed.start(now.wall);
   const bool is_restart = s.config.store.epoch > 1;
   s.workers_back_at = is_restart ? now.mono + 2 * Micros(s.config.lease) : now.mono;
   s.next_lease = MonoTime::never();
@@ -226,7 +229,7 @@ void Core::input_lost(const Token& token, const Error& error) {
   State& s = *state_;
   Job* job = find_job(s, token.job);
   if (job == nullptr || job->nonce != token.nonce) return;
-  note(s, true, "the input of a job cannot be read",
+  note(s, "job_input_lost", true, "the input of a job cannot be read",
        {{"job", job->id.str()}, {"reason", error.message}});
   end_by_broker(s, *job, JobStatus::failed, JobErrorKind::internal,
                 "its input cannot be read from the store: " + error.message);
@@ -234,6 +237,10 @@ void Core::input_lost(const Token& token, const Error& error) {
 
 void Core::retry(SessionId session, uint64_t request, std::vector<Retried> jobs) {
   on_retry_read(*state_, session, request, std::move(jobs));
+}
+
+void Core::explain(SessionId session, uint64_t request, std::vector<Explained> jobs) {
+  on_explain_read(*state_, session, request, std::move(jobs));
 }
 
 void Core::complete(Answer& answer) const {

@@ -71,6 +71,12 @@ class Core {
     Result<std::optional<StoredJob>> job;
   };
   void retry(SessionId session, uint64_t request, std::vector<Retried> jobs);
+  // What the store has of the jobs of an EXPLAIN that have ended; an error is told as it is.
+  struct Explained {
+    JobId job;
+    Result<std::optional<StoredJob>> stored;
+  };
+  void explain(SessionId session, uint64_t request, std::vector<Explained> jobs);
   // Adds to an answer from the store what only the core knows: signs of life, purged jobs.
   void complete(protocol::Answer& answer) const;
   // The loop itself stood still that long: nobody's lease may suffer from it.

@@ -22,6 +22,7 @@ struct Send {
   SessionId to = SessionId::none;
   Gate gate = Gate::after_commit;
   protocol::Message message;
+  bool lazy = false;  // nobody waits for it: it may go with the next one to the same peer
 };
 
 // An assignment whose input is not in memory.
@@ -39,6 +40,7 @@ struct StoreRead {
     list,       // an Answer with the jobs that fit the filter
     inputs,     // a Request: `assignments` with their inputs
     retries,    // nothing yet: Core::retry() with the jobs of `retries`
+    explain,    // nothing yet: Core::explain() with `jobs`
     backup,     // an Answer once there is a copy of the store in `path`
   };
   SessionId to = SessionId::none;
@@ -70,12 +72,16 @@ protocol::ResultEntry purged_result(const JobId& job, const StoreRead::End& end)
 
 struct Effects {
   std::vector<Record> records;
+  // How many jobs left for a worker in this turn, before their commit, and are short: their
+  // results should be here in a moment.
+  size_t expected_soon = 0;
   std::vector<Send> sends;
   std::vector<StoreRead> reads;
   std::vector<Note> notes;
   [[nodiscard]] bool empty() const { return records.empty() && sends.empty() && reads.empty(); }
   void clear() {
     records.clear();
+    expected_soon = 0;
     sends.clear();
     reads.clear();
     notes.clear();

@@ -26,8 +26,8 @@ EndedJob ended_job(const Past& past) {
 
 const Past* History::find(const JobId& id) const {
   if (slots_.empty()) return nullptr;
-  const uint64_t slot = slots_[slot_of(id)];
-  return slot == 0 ? nullptr : &at(slot - 1);
+  const size_t slot = slot_of(id);
+  return tags_[slot] == 0 ? nullptr : &at(slots_[slot] - 1);
 }
 
 void History::add(const Past& past, std::string key, std::vector<JobId> children) {
@@ -63,6 +63,7 @@ void History::sort() {
     return std::tie(a.ended, a.seq) < std::tie(b.ended, b.seq);
   });
   std::fill(slots_.begin(), slots_.end(), 0);
+  std::fill(tags_.begin(), tags_.end(), uint8_t{0});
   for (size_t i = 0; i < pasts_.size(); ++i) index(first_ + i);
 }
 
@@ -160,48 +161,70 @@ void History::pop_forgotten() {
 
 // ---- places by id ---------------------------------------------------------------------
 
-size_t History::home(const JobId& id) const {
-  // The tail of an id is random; what a hostile client could make of it is slow lookups.
+namespace {
+
+// The tail of an id is random; what a hostile client could make of it is slow lookups.
+uint64_t hash_of(const JobId& id) {
   uint64_t bits = 0;
   std::memcpy(&bits, id.bytes.data() + 8, sizeof bits);
   bits *= 0x9e3779b97f4a7c15u;
-  return static_cast<size_t>(bits >> 20) & (slots_.size() - 1);
+  return bits ^ bits >> 32;
+}
+
+uint8_t tag_of(uint64_t hash) { return static_cast<uint8_t>(hash >> 56) | 1; }
+
+}  // namespace
+
+size_t History::home(const JobId& id) const {
+  return static_cast<size_t>(hash_of(id)) & (slots_.size() - 1);
 }
 
 size_t History::slot_of(const JobId& id) const {
-  size_t slot = home(id);
-  while (slots_[slot] != 0 && at(slots_[slot] - 1).id != id)
-    slot = (slot + 1) & (slots_.size() - 1);
+  const uint64_t hash = hash_of(id);
+  const uint8_t tag = tag_of(hash);
+  const size_t mask = slots_.size() - 1;
+  size_t slot = static_cast<size_t>(hash) & mask;
+  while (tags_[slot] != 0 && (tags_[slot] != tag || at(slots_[slot] - 1).id != id)) {
+    slot = (slot + 1) & mask;
+  }
   return slot;
 }
 
 void History::index(uint64_t place) {
   if (slots_.size() < 2 * (known_ + 1)) return grow();
-  slots_[slot_of(at(place).id)] = place + 1;
+  put_into(slot_of(at(place).id), place);
+}
+
+void History::put_into(size_t slot, uint64_t place) {
+  slots_[slot] = place + 1;
+  tags_[slot] = tag_of(hash_of(at(place).id));
 }
 
 void History::grow() {
   size_t size = kSlotsMin;
   while (size < 4 * (known_ + 1)) size *= 2;
   slots_.assign(size, 0);
+  tags_.assign(size, 0);
   for (size_t i = 0; i < pasts_.size(); ++i) {
-    if (!pasts_[i].forgotten) slots_[slot_of(pasts_[i].id)] = first_ + i + 1;
+    if (!pasts_[i].forgotten) put_into(slot_of(pasts_[i].id), first_ + i);
   }
 }
 
 void History::unindex(const JobId& id) {
   const size_t mask = slots_.size() - 1;
   size_t hole = slot_of(id);
-  if (slots_[hole] == 0) return;
+  if (tags_[hole] == 0) return;
   // What stands behind it moves up, as far as its own home allows.
-  for (size_t slot = (hole + 1) & mask; slots_[slot] != 0; slot = (slot + 1) & mask) {
+  for (size_t slot = (hole + 1) & mask; tags_[slot] != 0; slot = (slot + 1) & mask) {
     const size_t wanted = home(at(slots_[slot] - 1).id);
     if (((slot - wanted) & mask) >= ((slot - hole) & mask)) {
       slots_[hole] = slots_[slot];
+      tags_[hole] = tags_[slot];
       hole = slot;
     }
   }
   slots_[hole] = 0;
+  tags_[hole] = 0;
 }
 
 }  // namespace zgrid::broker

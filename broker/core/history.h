@@ -99,10 +99,13 @@ class History {
   void pop_forgotten();
 
   // Places by id: open addressing, a power of two of slots, at most half of them in use.
-  // A slot holds place + 1, and 0 where it is free.
+  // A slot holds place + 1, and 0 where it is free. Its tag, a byte of the id's hash that is never
+  // 0 where it is in use, tells most ids apart: an id that is not known is seldom looked at, and
+  // the tags of a million jobs stay in the processor's cache.
   [[nodiscard]] size_t home(const JobId& id) const;
   [[nodiscard]] size_t slot_of(const JobId& id) const;  // where it is, or where it belongs
   void index(uint64_t place);
+  void put_into(size_t slot, uint64_t place);
   void unindex(const JobId& id);
   void grow();
 
@@ -113,6 +116,7 @@ class History {
   uint64_t next_number_ = 1;
   uint64_t kept_ = 0, kept_bytes_ = 0, known_ = 0;
   std::vector<uint64_t> slots_;
+  std::vector<uint8_t> tags_;
   // What few jobs have.
   std::unordered_map<JobId, std::string> keys_;
   std::unordered_map<JobId, std::vector<JobId>> children_;

@@ -52,13 +52,15 @@ void look_at_life(State& s, Job& job, const InHand& item) {
   life.wedged = is_wedged;
   const std::string& worker = job.last_worker->name;
   if (!is_wedged) {
-    note(s, false, "a wedged job goes on", {{"job", job.id.str()}, {"worker", worker}});
+    note(s, "job_lives", false, "a wedged job goes on",
+         {{"job", job.id.str()}, {"worker", worker}});
     return tell_watchers(s, job, "it shows signs of life again");
   }
   const std::string text =
       "no sign of life for " + format_duration(std::chrono::floor<Seconds>(item.idle)) +
       (item.stopped ? ": its processes are stopped by a signal" : ": no CPU time, no output");
-  note(s, true, "a job is wedged", {{"job", job.id.str()}, {"worker", worker}, {"reason", text}});
+  note(s, "job_wedged", true, "a job is wedged",
+       {{"job", job.id.str()}, {"worker", worker}, {"reason", text}});
   tell_watchers(s, job, text);
   act(s, job, text);
 }

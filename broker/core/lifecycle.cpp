@@ -104,6 +104,7 @@ void set_status(State& s, Job& job, JobStatus status) {
 void put_state(State& s, const Job& job) {
   PutState record;
   record.id = job.id;
+  record.seq = job.seq;
   record.status = job.status;
   record.attempt = job.attempt;
   record.nonce = job.nonce;
@@ -113,11 +114,15 @@ void put_state(State& s, const Job& job) {
   record.cancel_requested = job.cancel_requested;
   record.not_before = job.not_before;
   record.assigned = job.assigned;
-  if (job.extra) record.lost = job.extra->lost;
+  if (job.extra) {
+    record.lost = job.extra->lost;
+    record.spent = job.extra->spent;
+  }
   s.effects.records.emplace_back(std::move(record));
 }
 
 void notify_status(State& s, Job& job) {
+  if (s.feed.is_followed() && !is_terminal(job.status)) tell_status(s, job);
   if (!job.extra || job.extra->event_watchers.empty()) return;
   JobEvent event;
   event.kind = EventKind::status;
@@ -152,6 +157,7 @@ void detach_from_worker(State& s, Job& job) {
 }
 
 void requeue(State& s, Job& job) {
+  end_stay(s, job);
   detach_from_worker(s, job);
   if (job.cancel_requested) {
     return end_by_broker(s, job, JobStatus::cancelled, JobErrorKind::cancelled,
@@ -173,6 +179,7 @@ void requeue(State& s, Job& job) {
 }
 
 void requeue_later(State& s, Job& job, Millis pause) {
+  end_stay(s, job);
   detach_from_worker(s, job);
   ++s.counts.requeued;
   job.not_before = s.grid + Micros(pause);
@@ -208,6 +215,17 @@ std::string in_one_line(const std::vector<std::string>& reasons) {
   return text;
 }
 
+// In the feed only: a worker that is lost with a thousand jobs is one line of the log.
+void note_requeue(State& s, const Job& job, const std::string& reason) {
+  GridEvent event;
+  event.at = s.now.wall;
+  event.name = "job_requeued";
+  event.job = job.id;
+  if (job.last_worker) event.worker = job.last_worker->name;
+  event.text = job.spec().service + ": " + reason;
+  s.feed.add(std::move(event));
+}
+
 }  // namespace
 
 void end_job(State& s, Job& job, Outcome outcome, Payload output) {
@@ -215,6 +233,7 @@ void end_job(State& s, Job& job, Outcome outcome, Payload output) {
   Worker* const worker = job.worker;
   PutEnd end;
   end.id = job.id;
+  end.seq = job.seq;
   end.attempt = job.attempt;
   end.worker = job.last_worker;
   end.output = std::move(output);
@@ -222,9 +241,15 @@ void end_job(State& s, Job& job, Outcome outcome, Payload output) {
   end.started = job.attempt == 0 ? WallTime{} : s.now.wall - outcome.run;
   end.ended = s.grid;
   end.outcome = std::move(outcome);
+  if (job.extra && job.extra->log.has_lines) {
+    s.past_logs.keep(job.id, job.attempt, std::move(job.extra->log));
+  }
   detach_from_worker(s, job);
   count_end(worker, end.outcome);
   set_status(s, job, end.outcome.status);
+  if (s.feed.is_followed() || job.status != JobStatus::succeeded) {
+    tell_status(s, job, end.outcome.error ? end.outcome.error->message : std::string());
+  }
   notify_status(s, job);
   send_result(s, job, end);
   drop_timers(s, job);
@@ -274,11 +299,13 @@ void on_attempt_lost(State& s, Job& job, bool counts, const std::string& reason)
     job.more().lost.push_back(where + " (" + reason + ")");
   }
   if (job.losses >= limits::kLossesMax && !job.cancel_requested) {
-    note(s, true, "a job is set aside", {{"job", job.id.str()}, {"last", job.extra->lost.back()}});
+    note(s, "job_set_aside", true, "a job is set aside",
+         {{"job", job.id.str()}, {"last", job.extra->lost.back()}});
     return end_by_broker(s, job, JobStatus::dead_letter, JobErrorKind::worker_lost,
                          "lost its worker " + std::to_string(job.losses) +
                              " times: " + in_one_line(job.extra->lost));
   }
+  note_requeue(s, job, reason);
   requeue(s, job);
 }
 
@@ -288,6 +315,7 @@ void keep_event(Job& job, const JobEvent& event) {
   if (event.data.data.size() <= limits::kInlinePayloadBytesMax) {
     log.events.back().data.data = event.data.data.detach();  // not the frame it came in
   }
+  log.has_lines |= event.kind == EventKind::log;
   log.bytes += event.data.data.size();
   while (log.events.size() > limits::kEventsKept || log.bytes > limits::kEventBytesKept) {
     log.bytes -= log.events.front().data.data.size();
@@ -300,19 +328,7 @@ void add_event_watcher(State& s, Job& job, SessionId session) {
   auto& list = job.more().event_watchers;
   if (std::find(list.begin(), list.end(), session) != list.end()) return;
   list.push_back(session);
-  const EventLog& log = job.extra->log;
-  if (log.cut) {
-    JobEvent gap;
-    gap.kind = EventKind::gap;
-    gap.at = s.now.wall;
-    s.outbox.event(session, job.id, job.attempt, gap);
-  }
-  for (const JobEvent& event : log.events) s.outbox.event(session, job.id, job.attempt, event);
-}
-
-void note(State& s, bool is_warning, std::string text,
-          std::vector<std::pair<std::string_view, std::string>> fields) {
-  s.effects.notes.push_back({is_warning, std::move(text), std::move(fields)});
+  send_events(s, session, job.id, job.attempt, job.extra->log);
 }
 
 void add_watcher(Job& job, SessionId session) {

@@ -28,13 +28,6 @@ std::string signature(const Worker& worker) {
   return text;
 }
 
-// "1.4" is demanded of "1.4.2": the program's major.minor.
-bool version_fits(const std::string& version, const std::string& demanded) {
-  if (demanded.empty()) return true;
-  return version.compare(0, demanded.size(), demanded) == 0 &&
-         (version.size() == demanded.size() || version[demanded.size()] == '.');
-}
-
 bool tags_fit(const std::vector<std::pair<std::string, std::string>>& has,
               const std::vector<std::pair<std::string, std::string>>& wanted) {
   return std::all_of(wanted.begin(), wanted.end(), [&](const auto& tag) {
@@ -129,6 +122,8 @@ void assign(State& s, Job& job, Worker& worker) {
   if (job.input_stored) {
     fill_and_send(s, worker.session, {job.entry->spec, std::move(entry)});
   } else {
+    // A window beyond its slots says that its jobs are short.
+    if (overtakes && worker.window > worker.slots) ++s.effects.expected_soon;
     s.outbox.assign(worker.session, overtakes ? Gate::overtake : Gate::after_commit,
                     job.entry->spec, std::move(entry));
     // A large input goes with its only copy; should it be needed again, the store has it.
@@ -149,6 +144,12 @@ void assign_from(State& s, Demand& demand, uint8_t priority) {
 }
 
 }  // namespace
+
+bool version_fits(const std::string& version, const std::string& demanded) {
+  if (demanded.empty()) return true;
+  return version.compare(0, demanded.size(), demanded) == 0 &&
+         (version.size() == demanded.size() || version[demanded.size()] == '.');
+}
 
 bool can_run(const Worker& worker, const Demand::Key& key) {
   if (!worker.takes_work() || !offers(worker.services, key.service)) return false;

@@ -36,8 +36,8 @@ void put_drain(State& s, const WorkerFacts& facts, bool draining) {
     s.drained.erase(facts.id);
   }
   s.effects.records.emplace_back(PutDrain{facts.id, facts.name, draining});
-  note(s, false, draining ? "a worker is drained" : "a worker is undrained",
-       {{"worker", facts.name}});
+  note(s, draining ? "worker_drained" : "worker_undrained", false,
+       draining ? "a worker is drained" : "a worker is undrained", {{"worker", facts.name}});
 }
 
 void set_drained(State& s, Worker& worker, bool draining) {

@@ -97,7 +97,7 @@ void on_final(State& s, Worker& worker, Final&& m) {
     ack.refused.push_back({entry.token, verdict});
   }
   update_place(worker);
-  s.outbox.send(worker.session, Gate::after_commit, std::move(ack));
+  s.outbox.send_lazily(worker.session, std::move(ack));
 }
 
 void on_partial(State& s, Worker& worker, Partial&& m) {

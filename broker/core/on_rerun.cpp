@@ -127,7 +127,10 @@ void on_purge(State& s, SessionId session, const protocol::Purge& m) {
         s.grid);
     if (!purge.jobs.empty()) s.effects.records.emplace_back(std::move(purge));
   }
-  for (const JobId& id : m.jobs) ack.items.push_back(state_of(s, id));
+  for (const JobId& id : m.jobs) {
+    s.past_logs.drop(id);
+    ack.items.push_back(state_of(s, id));
+  }
   s.outbox.send(session, Gate::after_commit, std::move(ack));
 }
 

@@ -273,7 +273,12 @@ void on_submit(State& s, SessionId session, ClientSession& client, Submit&& m) {
   for (SpecEntry* entry : specs) {
     if (entry != nullptr) release(s, entry);
   }
-  s.outbox.send(session, Gate::after_commit, std::move(sub.ack));
+  // Who waits for the results need not be woken to hear that nothing is wrong.
+  if (m.watch && sub.ack.items.empty()) {
+    s.outbox.send_lazily(session, std::move(sub.ack));
+  } else {
+    s.outbox.send(session, Gate::after_commit, std::move(sub.ack));
+  }
   send_past_results(s, session, sub.ended);
 }
 

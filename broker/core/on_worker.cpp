@@ -178,6 +178,12 @@ void go_offline(State& s, Worker& worker) {
   if (name != s.online_by_name.end() && name->second == &worker) s.online_by_name.erase(name);
 }
 
+// It includes the heartbeat's way here: some milliseconds too little.
+int32_t skew_of(const State& s, WallTime theirs) {
+  const auto ms = std::chrono::duration_cast<Millis>(theirs - s.now.wall).count();
+  return static_cast<int32_t>(std::clamp<int64_t>(ms, INT32_MIN, INT32_MAX));
+}
+
 }  // namespace
 
 void on_ready(State& s, SessionId session, Ready&& m) {
@@ -193,6 +199,7 @@ void on_ready(State& s, SessionId session, Ready&& m) {
     worker.usage = {};
   }
   worker.boot = m.boot;
+  worker.skew_ms.reset();
   if (!worker.facts || !(*worker.facts == m.facts)) {
     worker.facts = std::make_shared<const WorkerFacts>(std::move(m.facts));
   }
@@ -216,7 +223,8 @@ void on_ready(State& s, SessionId session, Ready&& m) {
   Welcome welcome = make_welcome(s);
   Reconciled reconciled = reconcile(s, worker, m, same_boot);
   welcome.discard = std::move(reconciled.discard);
-  note(s, false, same_boot ? "a worker is back" : "a worker joined",
+  note(s, same_boot ? "worker_back" : "worker_joined", false,
+       same_boot ? "a worker is back" : "a worker joined",
        {{"worker", worker.facts->name}, {"host", worker.facts->host}});
   // Not gated: an assignment that overtakes its commit must find the worker welcomed.
   s.outbox.send(session, Gate::free, std::move(welcome));
@@ -231,6 +239,7 @@ void on_ready(State& s, SessionId session, Ready&& m) {
 void on_heartbeat(State& s, Worker& worker, Heartbeat&& m) {
   worker.load_permille = m.load_permille;
   worker.draining = m.draining;
+  if (m.now.us != 0) worker.skew_ms = skew_of(s, m.now);
   if (m.window != 0) {
     worker.window = std::clamp(m.window, worker.slots, std::max(worker.slots, limits::kWindowMax));
   }
@@ -256,7 +265,7 @@ void on_heartbeat(State& s, Worker& worker, Heartbeat&& m) {
 void on_disconnect(State& s, Worker& worker) {
   // It ends in good order: what it still holds it hands back, and nobody's budget is spent.
   go_offline(s, worker);
-  note(s, false, "a worker left", {{"worker", worker.facts->name}});
+  note(s, "worker_left", false, "a worker left", {{"worker", worker.facts->name}});
   watch_pinned(s, worker.facts->id);
   while (Job* job = worker.jobs.front()) on_attempt_lost(s, *job, false, "the worker stopped");
 }
@@ -265,7 +274,7 @@ void on_worker_lost(State& s, Worker& worker, const std::string& reason) {
   go_offline(s, worker);
   watch_pinned(s, worker.facts->id);
   worker.lost_at = s.now.mono;
-  note(s, true, "a worker is lost",
+  note(s, "worker_lost", true, "a worker is lost",
        {{"worker", worker.facts->name},
         {"reason", reason},
         {"in hand", std::to_string(worker.jobs.size())}});

@@ -23,7 +23,11 @@ uint32_t index_in(Table& table, Same same) {
 void Outbox::begin_turn() { peers_.clear(); }
 
 void Outbox::send(SessionId to, Gate gate, Message message) {
-  sends_.push_back({to, gate, std::move(message)});
+  sends_.push_back({to, gate, std::move(message), false});
+}
+
+void Outbox::send_lazily(SessionId to, Message message) {
+  sends_.push_back({to, Gate::after_commit, std::move(message), true});
 }
 
 template <class M>
@@ -32,7 +36,7 @@ M& Outbox::open(Open& open, SessionId to, Gate gate, Weight weight) {
     open.meter.reset();
     open.meter.add(weight);
     open.index = sends_.size();
-    sends_.push_back({to, gate, M{}});
+    sends_.push_back({to, gate, M{}, false});
   }
   return std::get<M>(sends_[open.index].message);
 }

@@ -22,6 +22,8 @@ class Outbox {
   void begin_turn();
 
   void send(SessionId to, Gate gate, protocol::Message message);
+  // Of a message that nobody waits for.
+  void send_lazily(SessionId to, protocol::Message message);
   void assign(SessionId to, Gate gate, const SpecRef& spec, protocol::Assignment entry);
   void result(SessionId to, const WorkerFactsRef& worker, const protocol::JobHead& head,
               protocol::ResultEntry entry);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "broker/core/core.h"
+#include "broker/core/feed.h"
 #include "broker/core/history.h"
 #include "broker/core/list.h"
 #include "broker/core/outbox.h"
@@ -38,13 +39,6 @@ struct SpecEntry {
   Demand* demand = nullptr;
   RunQueue* queue = nullptr;
   size_t jobs = 0;  // how many jobs refer to it
-};
-
-// The latest events of a running attempt, for those who attach later.
-struct EventLog {
-  std::deque<JobEvent> events;
-  size_t bytes = 0;
-  bool cut = false;  // older ones were dropped
 };
 
 // What its worker told last of a running attempt.
@@ -74,6 +68,7 @@ struct JobExtra {
   std::vector<SessionId> event_watchers;
   Life life;
   std::vector<std::string> lost;  // why each lost attempt was lost
+  Spent spent;
 };
 
 struct Job {
@@ -190,6 +185,7 @@ struct Worker {
   uint64_t last_used = 0;
   uint64_t done = 0, failed = 0;
   Usage usage;
+  std::optional<int32_t> skew_ms;  // of its clock, as its last heartbeat told
 
   [[nodiscard]] bool takes_work() const { return online && !drained && !draining; }
   [[nodiscard]] bool has_credit() const {
@@ -240,6 +236,8 @@ struct State {
   uint64_t next_seq = 1;
   std::unordered_map<JobId, std::unique_ptr<Job>> jobs;  // unfinished; only looked up
   History history;                                       // ended
+  Feed feed;
+  PastLogs past_logs;
   std::unordered_map<std::string, JobId> keys;
   std::map<std::string, std::unique_ptr<Owner>> owners;
   std::set<JobId> detached;  // running, but their worker has not come back after a restart
@@ -299,6 +297,8 @@ bool anyone_offers(State& s, Demand& demand);
 // Those that could run it now, in order of their number: a broadcast's targets.
 std::vector<Worker*> offering(State& s, const Demand& demand);
 bool can_run(const Worker& worker, const Demand::Key& key);
+// "1.4" is demanded of "1.4.2": the program's major.minor.
+bool version_fits(const std::string& version, const std::string& demanded);
 void assign_all(State& s);
 void recall_excess(State& s);
 
@@ -326,10 +326,30 @@ MonoTime mono_of(const State& s, GridTime time);
 // What a job lost: its worker died or was restarted.
 void on_attempt_lost(State& s, Job& job, bool counts, const std::string& reason);
 void add_watcher(Job& job, SessionId session);
-void note(State& s, bool is_warning, std::string text,
-          std::vector<std::pair<std::string_view, std::string>> fields);
+// Counts the time since it was queued last, before it is queued again.
+void end_stay(State& s, Job& job);
 // Sends what was kept of the job's events, then the new ones.
 void add_event_watcher(State& s, Job& job, SessionId session);
+
+// ---- what people are told (feed.cpp) ---------------------------------------------------
+
+// A line of the log and an event of the feed. The fields "job" and "worker" are who it is about.
+using NoteFields = std::vector<std::pair<std::string_view, std::string>>;
+void note(State& s, std::string_view name, bool is_warning, std::string text, NoteFields fields);
+// An event of the feed for the state that a job has now.
+void tell_status(State& s, const Job& job, std::string details = {});
+void on_events(State& s, SessionId session, const protocol::Query& m);
+void send_events(State& s, SessionId session, const JobId& job, uint32_t attempt,
+                 const EventLog& log);
+// What is kept of a job that ended.
+void send_past_events(State& s, SessionId session, const JobId& job);
+
+// ---- why (explain.cpp) ----------------------------------------------------------------
+
+void on_explain(State& s, SessionId session, const ClientSession& client,
+                const protocol::Query& m);
+void on_explain_read(State& s, SessionId session, uint64_t request,
+                     std::vector<Core::Explained> jobs);
 
 // ---- the beginning (accept.cpp) -------------------------------------------------------
 
@@ -370,6 +390,8 @@ void on_watch(State& s, SessionId session, protocol::Watch&& m);
 void on_cancel(State& s, SessionId session, const protocol::Cancel& m);
 void on_query(State& s, SessionId session, const ClientSession& client, const protocol::Query& m);
 void on_control(State& s, SessionId session, const protocol::Control& m);
+// Full, "last" (this client's newest job), or a unique tail of at least four characters.
+Result<JobId> resolve(const State& s, const ClientSession& client, const std::string& selector);
 protocol::WorkerView view_of(const State& s, const Worker& worker);
 void cancel_job(State& s, Job& job);
 protocol::CancelAck::Item state_of(State& s, const JobId& id);  // what it is now

@@ -23,11 +23,13 @@ size_t bytes_of(const Record& record) {
 Committer::Committer(std::unique_ptr<JobStore> store, std::function<void()> wake, Options options)
     : options_(options), store_(std::move(store)), wake_(std::move(wake)) {
   ZGRID_CHECK(store_ != nullptr);
+  if (store_->is_instant()) return;
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), "store");
 }
 
 Committer::~Committer() {
+  if (is_instant()) return;
   {
     const Lock lock(mutex_);
     stopping_ = true;
@@ -39,21 +41,44 @@ Committer::~Committer() {
 
 // ---- the loop's side ------------------------------------------------------------------
 
-void Committer::commit(uint64_t turn, std::vector<Record> records) {
-  ZGRID_CHECK(turn > 0);
+void Committer::commit(uint64_t turn, std::vector<Record>& records, size_t expected_soon) {
+  ZGRID_CHECK(turn > 0 && turn >= last_turn_);
+  if (is_instant()) {
+    commit_now(turn, records);
+    return records.clear();
+  }
   Turn entry;
   entry.number = turn;
+  entry.expected = expected_soon;
   for (const Record& record : records) {
     entry.bytes += bytes_of(record);
-    if (std::holds_alternative<PutJob>(record)) ++entry.begun;
     if (std::holds_alternative<PutEnd>(record)) ++entry.ended;
   }
   entry.records = std::move(records);
+  records.clear();
   enqueue(std::move(entry));
+  const Lock lock(mutex_);
+  if (spares_.empty()) return;
+  records = std::move(spares_.back());
+  spares_.pop_back();
+}
+
+void Committer::commit_now(uint64_t turn, std::span<const Record> records) {
+  last_turn_ = turn;
+  const CommitResult result = store_->commit(records);
+  ZGRID_CHECK(result.outcome == Commit::durable && !result.low_space);
+  done_.durable_up_to = turn;
 }
 
 void Committer::read(Reader reader) {
   ZGRID_CHECK(reader != nullptr);
+  if (is_instant()) {
+    if (auto then = reader(*store_)) {
+      done_.ready.push_back({last_turn_, std::move(then)});
+      wake_();
+    }
+    return;
+  }
   Turn entry;
   entry.number = last_turn_;
   entry.reader = std::move(reader);
@@ -109,6 +134,7 @@ void Committer::run() {
       run_reader();
     } else if (batch.up_to != 0) {
       write(batch);
+      recycle(batch);
       tend();
     } else {
       tend();
@@ -130,17 +156,17 @@ void Committer::wait_for_work(Lock& lock) {
   }
 }
 
-// Whether what is queued is small, and some of its jobs may end soon.
+// Whether what is queued is small, and some of its jobs should end soon.
 bool Committer::may_hold() const {
   if (options_.hold.count() == 0 || stopping_ || queue_.empty()) return false;
-  size_t begun = 0;
+  size_t expected = 0;
   size_t ended = 0;
   for (const Turn& turn : queue_) {
-    begun += turn.begun;
+    expected += turn.expected;
     ended += turn.ended;
-    if (turn.reader || begun > options_.hold_jobs_max) return false;
+    if (turn.reader || expected > options_.hold_jobs_max) return false;
   }
-  return ended < begun && Clock::now() < queue_.front().since + options_.hold;
+  return ended < expected && Clock::now() < queue_.front().since + options_.hold;
 }
 
 // Turns from the front of the queue, up to a read or the limits of one commit; at least one.
@@ -162,6 +188,15 @@ Committer::Batch Committer::take_batch() {
     queue_.pop_front();
   }
   return batch;
+}
+
+// Frees the records here rather than in the loop, and keeps their place.
+void Committer::recycle(Batch& batch) {
+  batch.records.clear();
+  const Lock lock(mutex_);
+  if (spares_.size() < kSparesMax && batch.records.capacity() <= kSpareRecordsMax) {
+    spares_.push_back(std::move(batch.records));
+  }
 }
 
 // Tries until the batch is durable or nothing can help.

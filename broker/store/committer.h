@@ -4,8 +4,10 @@
 // disk further turns queue up, and the next commit takes them all. Reads stand in the same queue,
 // so that they see every turn before them, durably, and none after them.
 //
+// A store that is instant has no thread: it works at once, on the loop's.
+//
 // Threads: everything but the constructor's arguments is for one thread, "the loop". The store is
-// used on the committer's own thread only. Errors: see Done.
+// used on the committer's own thread only, if there is one. Errors: see Done.
 #pragma once
 
 #include <chrono>
@@ -15,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,10 +29,10 @@ namespace zgrid::broker {
 class Committer {
  public:
   struct Options {
-    // A commit in which more jobs begin than end may wait so long for the results of the others:
-    // a quick job then costs one sync instead of two. Zero: never wait.
+    // A commit after which more jobs are expected to end soon than end in it may wait so long for
+    // their results: a quick job then costs one sync and one write instead of two. Zero: never.
     Micros hold{0};
-    size_t hold_jobs_max = 64;  // larger commits do not wait
+    size_t hold_jobs_max = 64;  // a commit with more of them does not wait
     // One commit takes no further turn when it has so much; a turn is never split.
     size_t commit_records_max = 8192;
     size_t commit_bytes_max = 8u << 20;
@@ -78,13 +81,19 @@ class Committer {
   ~Committer();
 
   // Turns count from 1 and must not go backwards. A turn without records becomes durable when those
-  // before it are.
-  void commit(uint64_t turn, std::vector<Record> records);
+  // before it are. `expected_soon`: so many of its jobs should end within a moment.
+  // Takes the records, and leaves an empty vector that has the memory of an earlier turn.
+  void commit(uint64_t turn, std::vector<Record>& records, size_t expected_soon = 0);
+  void commit(uint64_t turn, std::vector<Record>&& records, size_t expected_soon = 0) {
+    commit(turn, records, expected_soon);
+  }
   // Runs when everything handed over before is durable.
   void read(Reader reader);
   // Never blocks for long: the lock is never held during I/O.
   [[nodiscard]] Done poll();
 
+  // Whether commit() returns only when the turn is durable.
+  [[nodiscard]] bool is_instant() const { return !thread_.joinable(); }
   // Turns and reads not yet taken up, for metrics and admission.
   [[nodiscard]] size_t queued() const;
 
@@ -97,7 +106,7 @@ class Committer {
     std::vector<Record> records;
     Reader reader;  // a read if set
     size_t bytes = 0;
-    size_t begun = 0, ended = 0;  // jobs
+    size_t expected = 0, ended = 0;  // jobs
     Clock::time_point since;
   };
   struct Batch {
@@ -105,6 +114,7 @@ class Committer {
     std::vector<Record> records;
   };
 
+  void commit_now(uint64_t turn, std::span<const Record> records);
   void enqueue(Turn turn);
   void run();
   void wait_for_work(Lock& lock);
@@ -118,14 +128,20 @@ class Committer {
   void report(const CommitResult& result);
   void stop_for_good(std::string reason);
   void signal(Lock lock);
+  void recycle(Batch& batch);
 
   const Options options_;
   const std::unique_ptr<JobStore> store_;
   const std::function<void()> wake_;
 
+  // Vectors that are kept for their memory, and how many records one of them may have room for.
+  static constexpr size_t kSparesMax = 4;
+  static constexpr size_t kSpareRecordsMax = 16'384;
+
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Turn> queue_;
+  std::vector<std::vector<Record>> spares_;
   Done done_;
   bool signalled_ = false;
   bool busy_ = false;  // a batch or a read was taken from the queue and is not done

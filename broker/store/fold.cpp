@@ -18,30 +18,29 @@ void Fold::fold(std::span<const Record> records) {
 
 void Fold::on(const PutState& state) {
   ZGRID_CHECK(!is_terminal(state.status));
-  of(state.id).state = &state;
+  of(state.seq).state = &state;
 }
 
 void Fold::on(const PutEnd& end) {
   ZGRID_CHECK(is_terminal(end.outcome.status));
-  of(end.id).end = &end;
+  of(end.seq).end = &end;
 }
 
 void Fold::on(const Purge& purge) {
   purges_.push_back(&purge);
   for (const EndedJob& job : purge.jobs) {
-    const auto place = places_.find(job.id);
-    if (!place) continue;
-    jobs_[*place].purged = true;
-    places_.erase(job.id);
+    const auto place = places_.find(job.seq);
+    if (place) jobs_[*place].purged = true;
   }
 }
 
-Folded& Fold::of(const JobId& id) {
+Folded& Fold::of(uint64_t seq) {
+  ZGRID_CHECK(seq > 0 && seq <= INT64_MAX / 16);
   // Records of one job mostly follow each other.
-  if (!jobs_.empty() && jobs_.back().id == id && !jobs_.back().purged) return jobs_.back();
-  if (const auto place = places_.find(id)) return jobs_[*place];
-  places_.set(id, jobs_.size());
-  jobs_.push_back(Folded{id, nullptr, nullptr, nullptr, false});
+  if (!jobs_.empty() && jobs_.back().seq == seq) return jobs_.back();
+  if (const auto place = places_.find(seq)) return jobs_[*place];
+  places_.set(seq, jobs_.size());
+  jobs_.push_back(Folded{seq, nullptr, nullptr, nullptr, false});
   return jobs_.back();
 }
 

@@ -7,14 +7,14 @@
 #include <span>
 #include <vector>
 
-#include "broker/store/id_map.h"
+#include "broker/store/flat_map.h"
 #include "broker/store/job_store.h"
 
 namespace zgrid::broker {
 
 // The last record of each sort; null where there is none. They point into the records.
 struct Folded {
-  JobId id;
+  uint64_t seq = 0;
   const PutJob* job = nullptr;
   const PutState* state = nullptr;
   const PutEnd* end = nullptr;
@@ -25,8 +25,7 @@ struct Folded {
 // Keeps its memory from commit to commit.
 class Fold {
  public:
-  // Replaces what was folded before. Jobs stay in the order in which they first appear. A job that
-  // is accepted after one with its id was purged is another one, and comes later.
+  // Replaces what was folded before. Jobs stay in the order in which they first appear.
   void fold(std::span<const Record> records);
   [[nodiscard]] const std::vector<Folded>& jobs() const { return jobs_; }
   // In order, none left out. Rows of purged jobs may be there from earlier commits.
@@ -38,8 +37,8 @@ class Fold {
   [[nodiscard]] const std::optional<PutClock>& clock() const { return clock_; }
 
  private:
-  Folded& of(const JobId& id);
-  void on(const PutJob& job) { of(job.id).job = &job; }
+  Folded& of(uint64_t seq);
+  void on(const PutJob& job) { of(job.seq).job = &job; }
   void on(const PutState& state);
   void on(const PutEnd& end);
   void on(const PutDrain& drain) { drains_.push_back(&drain); }
@@ -52,7 +51,7 @@ class Fold {
   std::vector<uint64_t> forgotten_;
   std::vector<const PutDrain*> drains_;
   std::optional<PutClock> clock_;
-  IdMap places_;
+  SeqMap places_;
 };
 
 }  // namespace zgrid::broker

@@ -40,9 +40,17 @@ struct PutJob {
   GridTime accepted;   // what deadline and delay count from
 };
 
+// How long a job was in each state before it was queued last: what one that was never queued again
+// lacks. For people: by the wall clock while it ran.
+struct Spent {
+  Micros waiting{0}, queued{0}, running{0};
+  GridTime since;  // when it was queued last; 0 = at its acceptance
+};
+
 // Its state changed. Not terminal.
 struct PutState {
   JobId id;
+  uint64_t seq = 0;  // the job's
   JobStatus status = JobStatus::queued;
   uint32_t attempt = 0;
   Nonce nonce;            // nil: no attempt is current
@@ -52,11 +60,13 @@ struct PutState {
   GridTime not_before;            // backoff or delayed start
   WallTime assigned;              // when the current or last attempt was
   std::vector<std::string> lost;  // why each lost attempt was lost
+  Spent spent;
 };
 
 // It ended. Final: a store refuses nothing here, the core never ends a job twice.
 struct PutEnd {
   JobId id;
+  uint64_t seq = 0;  // the job's
   Outcome outcome;
   uint32_t attempt = 0;
   WorkerFactsRef worker;
@@ -157,6 +167,8 @@ class JobStore {
   virtual ~JobStore() = default;
 
   [[nodiscard]] virtual const StoreInfo& info() const = 0;
+  // Whether its functions only touch memory, so that to wake another thread for them costs more.
+  [[nodiscard]] virtual bool is_instant() const { return false; }
   // Makes every record durable, or none. Blocks until the disk has them, typically 0.2–10 ms.
   // After `fatal` only destruction is allowed.
   [[nodiscard]] virtual CommitResult commit(std::span<const Record> records) = 0;

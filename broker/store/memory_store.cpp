@@ -59,24 +59,50 @@ CommitResult MemoryStore::commit(std::span<const Record> records) {
   return {};
 }
 
-void MemoryStore::write(const Folded& folded) {
-  if (folded.job) {
-    ZGRID_CHECK(folded.job->seq > 0);
-    auto at = jobs_.emplace_hint(jobs_.end(), folded.job->seq, StoredJob{});
-    at->second = StoredJob{*folded.job, PutState{}, std::nullopt, 0};
-    at->second.state.id = folded.id;
-    seqs_.set(folded.id, folded.job->seq);
+std::deque<MemoryStore::Kept>::iterator MemoryStore::place_of(uint64_t seq) {
+  const uint64_t first = jobs_.empty() ? 0 : jobs_.front().seq;
+  if (seq >= first && seq - first < jobs_.size()) {
+    const auto guess = jobs_.begin() + static_cast<ptrdiff_t>(seq - first);
+    if (guess->seq == seq) return guess;
   }
-  const auto seq = seqs_.find(folded.id);
-  ZGRID_CHECK(seq);
-  StoredJob& job = jobs_.at(*seq);
-  if (folded.state) job.state = *folded.state;
-  if (folded.end) job.ended = *folded.end;
+  if (jobs_.empty() || jobs_.back().seq < seq) return jobs_.end();
+  return std::lower_bound(jobs_.begin(), jobs_.end(), seq,
+                          [](const Kept& kept, uint64_t wanted) { return kept.seq < wanted; });
+}
+
+StoredJob* MemoryStore::job_of(uint64_t seq) {
+  const auto at = place_of(seq);
+  return at == jobs_.end() || at->seq != seq ? nullptr : at->job.get();
+}
+
+void MemoryStore::keep(const PutJob& job) {
+  auto kept = std::make_unique<StoredJob>(StoredJob{job, PutState{}, std::nullopt, 0});
+  kept->state.id = job.id;
+  kept->state.seq = job.seq;
+  seqs_.set(job.id, job.seq);
+  auto at = place_of(job.seq);
+  if (at == jobs_.end() || at->seq != job.seq) at = jobs_.insert(at, Kept{job.seq, nullptr});
+  at->job = std::move(kept);
+}
+
+void MemoryStore::drop(uint64_t seq) {
+  const auto at = place_of(seq);
+  if (at == jobs_.end() || at->seq != seq) return;
+  at->job.reset();
+  while (!jobs_.empty() && !jobs_.front().job) jobs_.pop_front();
+}
+
+void MemoryStore::write(const Folded& folded) {
+  if (folded.job) keep(*folded.job);
+  StoredJob* const job = job_of(folded.seq);
+  ZGRID_CHECK(job != nullptr);  // the core tells of accepted jobs only
+  if (folded.state) job->state = *folded.state;
+  if (folded.end) job->ended = *folded.end;
 }
 
 void MemoryStore::purge(const Purge& purge) {
   for (const EndedJob& job : purge.jobs) {
-    jobs_.erase(job.seq);
+    drop(job.seq);
     // The id may be another job's by now.
     if (seqs_.find(job.id) == job.seq) seqs_.erase(job.id);
   }
@@ -89,7 +115,9 @@ Result<void> MemoryStore::recover(const Recovered& into) {
   if (clock_) into.clock(*clock_);
   for (const auto& [number, purge] : purged_) into.purged(Purge(purge));
   uint64_t room = into.input_bytes_max;
-  for (const auto& [seq, job] : jobs_) {
+  for (const Kept& kept : jobs_) {
+    if (!kept.job) continue;
+    const StoredJob& job = *kept.job;
     if (job.ended) {
       into.ended(ended_of(job));
       continue;
@@ -110,7 +138,7 @@ Result<void> MemoryStore::recover(const Recovered& into) {
 Result<std::optional<StoredJob>> MemoryStore::read(const JobId& id) {
   const auto seq = seqs_.find(id);
   if (!seq) return std::nullopt;
-  return jobs_.at(*seq);
+  return *job_of(*seq);
 }
 
 Result<void> MemoryStore::backup(const std::string&) {
@@ -121,8 +149,8 @@ Result<void> MemoryStore::backup(const std::string&) {
 Result<std::vector<StoredJob>> MemoryStore::list(const JobFilter& filter) {
   std::vector<StoredJob> found;
   for (auto at = jobs_.rbegin(); at != jobs_.rend(); ++at) {
-    if (!matches(at->second, filter)) continue;
-    found.push_back(at->second);
+    if (!at->job || !matches(*at->job, filter)) continue;
+    found.push_back(*at->job);
     found.back().accepted.input.data = {};
     if (found.back().ended) found.back().ended->output.data = {};
     if (found.size() == filter.limit) break;

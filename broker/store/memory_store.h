@@ -3,7 +3,9 @@
 // Threads: one at a time.
 #pragma once
 
+#include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -18,6 +20,7 @@ class MemoryStore final : public JobStore {
   MemoryStore();
 
   [[nodiscard]] const StoreInfo& info() const override { return info_; }
+  [[nodiscard]] bool is_instant() const override { return true; }
   [[nodiscard]] CommitResult commit(std::span<const Record> records) override;
   [[nodiscard]] Result<void> recover(const Recovered& into) override;
   [[nodiscard]] Result<std::optional<StoredJob>> read(const JobId& id) override;
@@ -27,11 +30,20 @@ class MemoryStore final : public JobStore {
  private:
   void write(const Folded& folded);
   void purge(const Purge& purge);
+  StoredJob* job_of(uint64_t seq);
+  void keep(const PutJob& job);
+  void drop(uint64_t seq);
 
   StoreInfo info_;
   Fold fold_;
-  std::map<uint64_t, StoredJob> jobs_;  // by seq
-  std::map<uint64_t, Purge> purged_;    // by number
+  // In order of their seqs, which mostly follow each other: the first one tells where another is.
+  struct Kept {
+    uint64_t seq = 0;
+    std::unique_ptr<StoredJob> job;  // null: purged
+  };
+  std::deque<Kept>::iterator place_of(uint64_t seq);  // where it is, or belongs
+  std::deque<Kept> jobs_;
+  std::map<uint64_t, Purge> purged_;  // by number
   IdMap seqs_;
   std::map<WorkerId, std::string> draining_;
   std::optional<PutClock> clock_;

@@ -209,6 +209,12 @@ void encode_state(const PutState& state, uint64_t seq, FactsNumber worker, std::
   w.i64(state.assigned.us);
   w.u32(static_cast<uint32_t>(state.lost.size()));
   for (const std::string& reason : state.lost) w.text(reason);
+  if (state.spent.since.us != 0) {
+    w.i64(state.spent.waiting.count());
+    w.i64(state.spent.queued.count());
+    w.i64(state.spent.running.count());
+    w.i64(state.spent.since.us);
+  }
   w.seal(PartKind::state, seq);
 }
 
@@ -218,6 +224,7 @@ Result<StatePart> decode_state(std::string_view part, uint64_t seq) {
   StatePart result;
   PutState& state = result.state;
   state.id = r->id<JobId>();
+  state.seq = seq;
   const bool known = read_status(*r, state.status);
   state.attempt = r->u32();
   state.nonce = r->id<Nonce>();
@@ -231,6 +238,12 @@ Result<StatePart> decode_state(std::string_view part, uint64_t seq) {
     const uint32_t count = r->u32();
     if (count > r->left() / sizeof(uint32_t)) return corrupt("the state");
     for (uint32_t i = 0; i < count; ++i) state.lost.emplace_back(r->text());
+    if (r->left() > 0) {  // it was queued more than once
+      state.spent.waiting = Micros{r->i64()};
+      state.spent.queued = Micros{r->i64()};
+      state.spent.running = Micros{r->i64()};
+      state.spent.since.us = r->i64();
+    }
   }
   if (!known || !r->finished()) return corrupt("the state");
   return result;
@@ -267,6 +280,7 @@ std::optional<EndFields> read_end(std::string_view part, uint64_t seq) {
   EndFields fields;
   PutEnd& end = fields.end;
   end.id = r->id<JobId>();
+  end.seq = seq;
   const bool known = read_status(*r, fields.status);
   end.attempt = r->u32();
   fields.worker = r->u32();

@@ -75,7 +75,7 @@ Result<void> SqliteStore::recover_jobs(const Recovered& into) {
     if (!job) return fail(RowReader::about(row, std::move(job.error())));
     wanted.input_bytes_max -=
         job->input_left_out != 0 ? wanted.input_bytes_max : job->accepted.input.data.size();
-    unfinished_.set(row.id, row.seq * 16 + static_cast<uint64_t>(job->state.status));
+    unfinished_.set(row.seq, static_cast<uint64_t>(job->state.status));
     into.unfinished(std::move(*job));
   }
   if (step == Step::failed) return fail(db_->fault(), "cannot read the jobs");
@@ -99,9 +99,8 @@ Result<void> SqliteStore::recover_drains(const Recovered& into) {
 // ---- one job --------------------------------------------------------------------------
 
 Result<std::optional<StoredJob>> SqliteStore::read(const JobId& id) {
-  const auto known = unfinished_.find(id);
-  Result<std::optional<uint64_t>> seq = known ? std::optional(*known >> 4) : find_seq(id);
-  if (!seq) return fail(std::move(seq.error()));
+  const Result<std::optional<uint64_t>> seq = find_seq(id);
+  if (!seq) return fail(seq.error());
   if (!*seq) return std::nullopt;
   sql_.row.bind(1, static_cast<int64_t>(**seq));
   const ResetAtEnd reset(sql_.row);
@@ -158,8 +157,8 @@ Result<std::vector<StoredJob>> SqliteStore::list_scanning(const JobFilter& filte
 Result<std::vector<StoredJob>> SqliteStore::list_few(const JobFilter& filter) {
   Result<std::vector<uint64_t>> seqs = seqs_of_bad(filter);
   if (!seqs) return fail(std::move(seqs.error()));
-  unfinished_.for_each([&](const JobId&, uint64_t known) {
-    if (wants(filter, static_cast<int64_t>(known & 15))) seqs->push_back(known >> 4);
+  unfinished_.for_each([&](uint64_t seq, uint64_t status) {
+    if (wants(filter, static_cast<int64_t>(status))) seqs->push_back(seq);
   });
   // A heap, since of a million candidates only the newest few may be wanted.
   std::make_heap(seqs->begin(), seqs->end());

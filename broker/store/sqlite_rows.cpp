@@ -104,6 +104,7 @@ Result<StoredJob> RowReader::job(const Row& row, const Wanted& wanted) {
   StoredJob job;
   job.accepted = std::move(accepted->job);
   job.state.id = job.accepted.id;
+  job.state.seq = row.seq;
   if (row.state) {
     Result<StatePart> state = decode_state(*row.state, row.seq);
     if (!state) return fail(std::move(state.error()));

@@ -201,7 +201,8 @@ CommitResult SqliteStore::try_commit() {
 bool SqliteStore::write_all() {
   if (!sql_.begin.run()) return false;
   for (const Folded& folded : fold_.jobs()) {
-    if (!folded.purged && !write(folded)) return false;
+    if (folded.purged) continue;
+    if (!(folded.job ? write_accepted(folded) : write_later(folded))) return false;
   }
   for (const Purge* each : fold_.purges()) {
     if (!purge(*each)) return false;
@@ -234,17 +235,9 @@ CommitResult SqliteStore::die(const std::string& reason) {
   return {Commit::fatal, reason, low_space_};
 }
 
-bool SqliteStore::write(const Folded& folded) {
-  if (folded.job) return write_accepted(folded);
-  if (const auto known = unfinished_.find(folded.id)) return write_later(folded, *known >> 4);
-  const Result<std::optional<uint64_t>> found = find_seq(folded.id);
-  if (!found) return false;
-  ZGRID_CHECK(*found);  // the core tells of accepted jobs only
-  return write_later(folded, **found);
-}
-
 // Brings state_part_ and ended_part_ up to date, and stores a large output.
-bool SqliteStore::encode_changes(const Folded& folded, uint64_t seq) {
+bool SqliteStore::encode_changes(const Folded& folded) {
+  const uint64_t seq = folded.seq;
   if (folded.state) {
     const auto worker = facts_.number_of(folded.state->worker);
     if (!worker) return false;
@@ -261,13 +254,12 @@ bool SqliteStore::encode_changes(const Folded& folded, uint64_t seq) {
 
 bool SqliteStore::write_accepted(const Folded& folded) {
   const PutJob& job = *folded.job;
-  ZGRID_CHECK(job.seq > 0 && job.seq <= INT64_MAX / 16);
   const JobSpec& spec = job.spec->job;
   const JobStatus status = folded.end     ? folded.end->outcome.status
                            : folded.state ? folded.state->status
                                           : PutState{}.status;
   if (!write_payload(input_key(job.seq), job.input)) return false;
-  if (!encode_changes(folded, job.seq)) return false;
+  if (!encode_changes(folded)) return false;
   encode_accepted(job, accepted_part_);
   Statement& put = sql_.put_job;
   put.bind(1, static_cast<int64_t>(job.seq));
@@ -282,10 +274,10 @@ bool SqliteStore::write_accepted(const Folded& folded) {
   return put.run();
 }
 
-bool SqliteStore::write_later(const Folded& folded, uint64_t seq) {
-  if (!encode_changes(folded, seq)) return false;
+bool SqliteStore::write_later(const Folded& folded) {
+  if (!encode_changes(folded)) return false;
   Statement& put = sql_.put_later;
-  put.bind(1, static_cast<int64_t>(seq));
+  put.bind(1, static_cast<int64_t>(folded.seq));
   put.bind(2, static_cast<int64_t>(folded.end ? folded.end->outcome.status : folded.state->status));
   folded.state ? put.bind_blob(3, state_part_) : put.bind_null(3);
   folded.end ? put.bind_blob(4, ended_part_) : put.bind_null(4);
@@ -351,14 +343,11 @@ bool SqliteStore::forget(uint64_t number) {
 
 void SqliteStore::remember(const Folded& folded) {
   if (folded.end || folded.purged) {
-    unfinished_.erase(folded.id);
+    unfinished_.erase(folded.seq);
     return;
   }
-  const auto known = unfinished_.find(folded.id);
-  if (!folded.job && !known) return;  // not recovered yet
-  const uint64_t seq = folded.job ? folded.job->seq : *known >> 4;
   const JobStatus status = folded.state ? folded.state->status : PutState{}.status;
-  unfinished_.set(folded.id, seq * 16 + static_cast<uint64_t>(status));
+  unfinished_.set(folded.seq, static_cast<uint64_t>(status));
 }
 
 // ---- housekeeping ---------------------------------------------------------------------

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "broker/store/facts_table.h"
+#include "broker/store/flat_map.h"
 #include "broker/store/fold.h"
-#include "broker/store/id_map.h"
 #include "broker/store/job_store.h"
 #include "broker/store/sqlite_db.h"
 #include "broker/store/sqlite_rows.h"
@@ -62,15 +62,14 @@ class SqliteStore final : public JobStore {
   CommitResult die(const std::string& reason);
   // False: the database knows why.
   bool write_all();
-  bool write(const Folded& folded);
   bool write_accepted(const Folded& folded);
-  bool write_later(const Folded& folded, uint64_t seq);
+  bool write_later(const Folded& folded);
   bool write_drain(const PutDrain& drain);
   bool write_clock(const PutClock& clock);
   bool purge(const Purge& purge);
   bool drop_rows(uint64_t first_seq, uint64_t last_seq);
   bool forget(uint64_t number);
-  bool encode_changes(const Folded& folded, uint64_t seq);
+  bool encode_changes(const Folded& folded);
   bool write_payload(int64_t key, const Payload& payload);
   void remember(const Folded& folded);
 
@@ -97,8 +96,8 @@ class SqliteStore final : public JobStore {
   Fold fold_;
   std::string accepted_part_, state_part_, ended_part_;  // of the row that is being written
   std::vector<uint64_t> purged_seqs_;                    // of the purge that is being written
-  // seq * 16 + status of each unfinished job; complete once recover() went through.
-  IdMap unfinished_;
+  // The status of each unfinished job by its seq; complete once recover() went through.
+  SeqMap unfinished_;
   bool unfinished_known_ = false;
   bool low_space_ = false;
   bool dead_ = false;  // after a fatal error

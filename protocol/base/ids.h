@@ -22,6 +22,12 @@ struct Id {
   std::array<uint8_t, 16> bytes{};
 
   friend auto operator<=>(const Id&, const Id&) = default;
+  friend bool operator==(const Id& a, const Id& b) {  // in two steps rather than by a call
+    uint64_t left[2], right[2];
+    std::memcpy(left, a.bytes.data(), sizeof left);
+    std::memcpy(right, b.bytes.data(), sizeof right);
+    return left[0] == right[0] && left[1] == right[1];
+  }
   [[nodiscard]] bool is_nil() const { return *this == Id{}; }
   [[nodiscard]] std::string str() const { return format_uuid(bytes); }
   [[nodiscard]] std::string_view view() const {

@@ -51,6 +51,14 @@ inline constexpr Millis kWedgedStopped{10'000};
 // How much of a broker's absence counts for deadlines and retention.
 inline constexpr Seconds kAbsenceCounted{24 * 3600};
 
+// What happened on the grid, kept in memory for `zgrid events`; what is beyond is told as a gap.
+inline constexpr size_t kGridEventsKept = 2048;
+inline constexpr size_t kGridEventTextMax = 512;  // so that all of them take a megabyte
+// How long a `follow` holds: as long as somebody follows, the events of every job are kept as well.
+inline constexpr Millis kFollowed{5000};
+// Workers that one explanation lists; what is beyond is counted.
+inline constexpr size_t kExplainedWorkersMax = 256;
+
 // Jobs.
 inline constexpr uint32_t kLossesMax = 3;          // then the dead-letter list
 inline constexpr uint32_t kLossesBeforeAlone = 2;  // then it runs alone on its worker
@@ -59,6 +67,9 @@ inline constexpr uint32_t kRetriesMax = 1000;
 // Events of a running job that are kept for those who attach later; what is beyond is a gap.
 inline constexpr size_t kEventsKept = 256;
 inline constexpr size_t kEventBytesKept = 64u << 10;
+// Of ended jobs, for `zgrid logs`: the events of the last attempts that ended, all together.
+inline constexpr size_t kPastLogsKept = 1024;
+inline constexpr size_t kPastLogBytesKept = 4u << 20;
 inline constexpr uint32_t kWindowMax = 1024;  // attempts in hand of one worker
 inline constexpr uint32_t kSlotsMax = 4096;
 inline constexpr uint8_t kPriorityMax = 9;

@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "protocol/base/utf8.h"
+
 namespace zgrid {
 namespace {
 
@@ -23,20 +25,30 @@ spdlog::level::level_enum to_spdlog(Log::Level level) {
   return spdlog::level::info;
 }
 
-// The few characters that JSON wants escaped; bytes of 0x80 and more pass as they are.
+constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
+
+// The few characters that JSON wants escaped; what is not UTF-8 is replaced.
 std::string quoted(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      out += c;
+  const auto add = [&out](std::string_view good) {
+    for (const char c : good) {
+      if (c == '"' || c == '\\') {
+        out += '\\';
+        out += c;
+      } else if (static_cast<unsigned char>(c) < 0x20) {
+        out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+      } else {
+        out += c;
+      }
     }
+  };
+  while (true) {
+    const size_t good = utf8_prefix(text);
+    add(text.substr(0, good));
+    if (good == text.size()) return out + '"';
+    out += kReplacement;
+    text.remove_prefix(good + 1);
   }
-  return out + '"';
 }
 
 std::string as_text(std::string_view message, const Log::Fields& fields) {

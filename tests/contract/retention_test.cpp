@@ -77,9 +77,10 @@ TEST_P(OldJobs, FoldsAWholeLifeAndTheNextIntoOneCommit) {
   large.input.data = Bytes::own(std::string(5000, 'i'));
   PutJob again = put_job(1);
   again.seq = 9;
+  PutState waits = put_state(1, JobStatus::waiting);
+  waits.seq = 9;
   const auto life = batch(large, put_state(1, JobStatus::running), put_job(2), put_end(1),
-                          purge(1, {ended_job(large, put_end(1))}), Forget{1}, again,
-                          put_state(1, JobStatus::waiting));
+                          purge(1, {ended_job(large, put_end(1))}), Forget{1}, again, waits);
   // The second time as if nobody knew whether the first one succeeded.
   for (int round = 0; round < 2; ++round) {
     expect_durable(*store_, life);

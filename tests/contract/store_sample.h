@@ -79,6 +79,7 @@ inline PutJob put_job(uint64_t seq, SpecRef of = spec()) {
 inline PutState put_state(uint64_t seq, JobStatus status, WorkerFactsRef worker = nullptr) {
   PutState state;
   state.id = job_id(seq);
+  state.seq = seq;
   state.status = status;
   state.attempt = 1;
   state.nonce = some_id<Nonce>(7);
@@ -90,6 +91,7 @@ inline PutEnd put_end(uint64_t seq, JobStatus status = JobStatus::succeeded,
                       WorkerFactsRef worker = nullptr) {
   PutEnd end;
   end.id = job_id(seq);
+  end.seq = seq;
   end.outcome.status = status;
   end.attempt = 1;
   end.worker = std::move(worker);
@@ -152,6 +154,7 @@ inline void expect_same(const PutJob& a, const PutJob& b) {
 
 inline void expect_same(const PutState& a, const PutState& b) {
   EXPECT_EQ(a.id, b.id);
+  EXPECT_EQ(a.seq, b.seq);
   EXPECT_EQ(a.status, b.status);
   EXPECT_EQ(a.attempt, b.attempt);
   EXPECT_EQ(a.nonce, b.nonce);
@@ -166,6 +169,7 @@ inline void expect_same(const PutState& a, const PutState& b) {
 
 inline void expect_same(const PutEnd& a, const PutEnd& b) {
   EXPECT_EQ(a.id, b.id);
+  EXPECT_EQ(a.seq, b.seq);
   EXPECT_EQ(a.outcome, b.outcome);
   EXPECT_EQ(a.attempt, b.attempt);
   expect_same(a.worker, b.worker);

@@ -81,6 +81,7 @@ void beat(State& s) {
   m.load_permille = s.load_permille;
   m.draining = s.draining;
   m.in_hand = s.activity;
+  m.now = s.now.wall;
   if (s.services_changed) m.services = s.config.services;
   s.services_changed = false;
   s.effects.sends.emplace_back(std::move(m));

@@ -322,19 +322,21 @@ TEST_F(CommitterTest, CommitsWhatIsQueuedBeforeItEnds) {
 TEST_F(CommitterTest, HoldsASmallCommitForItsResult) {
   options_.hold = std::chrono::duration_cast<Micros>(1h);
   start();
-  committer_->commit(1, batch(put_job(1), put_state(1, JobStatus::running)));
+  committer_->commit(1, batch(put_job(1), put_state(1, JobStatus::running)), 1);
   committer_->commit(2, batch(put_end(1)));
   until_durable(2);
   EXPECT_THAT(script_.sizes(), ElementsAre(3));
-  // What only ends jobs has nothing to wait for.
+  // What only ends jobs has nothing to wait for, nor has what ends nobody knows when.
   committer_->commit(3, batch(put_end(1)));
   until_durable(3);
+  committer_->commit(4, batch(put_job(2), put_state(2, JobStatus::running)));
+  until_durable(4);
 }
 
 TEST_F(CommitterTest, HoldsNothingForLongerThanItMay) {
   options_.hold = Micros{2000};
   start();
-  committer_->commit(1, batch(put_job(1)));
+  committer_->commit(1, batch(put_job(1)), 1);
   until_durable(1);
   EXPECT_THAT(script_.sizes(), ElementsAre(1));
 }
@@ -343,16 +345,36 @@ TEST_F(CommitterTest, HoldsNothingThatIsLargeOrThatAReadWaitsFor) {
   options_.hold = std::chrono::duration_cast<Micros>(1h);
   options_.hold_jobs_max = 2;
   start();
-  committer_->commit(1, batch(put_job(1), put_job(2), put_job(3)));
+  committer_->commit(1, batch(put_job(1), put_job(2), put_job(3)), 3);
   until_durable(1);
-  committer_->commit(2, batch(put_job(4)));
+  committer_->commit(2, batch(put_job(4)), 1);
   bool read = false;
   committer_->read([&](JobStore&) -> std::function<void()> { return [&] { read = true; }; });
   until([&] { return read; });
   EXPECT_EQ(last_.durable_up_to, 2u);
-  committer_->commit(3, batch(put_job(5)));
+  committer_->commit(3, batch(put_job(5)), 1);
   committer_.reset();  // the end does not wait either
   EXPECT_THAT(script_.sizes(), ElementsAre(3, 1, 1));
+}
+
+TEST(InstantCommitter, CommitsAndReadsAtOnceWithoutAThread) {
+  int woken = 0;
+  Committer committer(std::move(*open_store("memory")), [&] { ++woken; });
+  ASSERT_TRUE(committer.is_instant());
+  committer.commit(3, batch(put_job(1)));
+  EXPECT_EQ(committer.poll().durable_up_to, 3u);
+  EXPECT_EQ(woken, 0);
+  bool found = false;
+  committer.read([&](JobStore& store) -> std::function<void()> {
+    const bool there = store.read(job_id(1))->has_value();
+    return [&found, there] { found = there; };
+  });
+  EXPECT_EQ(woken, 1);
+  Committer::Done done = committer.poll();
+  ASSERT_EQ(done.ready.size(), 1u);
+  EXPECT_EQ(done.ready[0].after, 3u);
+  done.ready[0].run();
+  EXPECT_TRUE(found);
 }
 
 }  // namespace
