@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "client/cli/input_maker.h"
 #include "client/cli/job_result.h"
 #include "client/outbox.h"
 #include "protocol/base/units.h"
@@ -46,29 +47,6 @@ Result<std::string> read_file(const std::string& path) {
   return text;
 }
 
-Result<Payload> workflow_input(const SubmitCommand& command) {
-  if (command.text) {
-    auto text = read_argument(*command.text);
-    if (!text) return fail(text.error());
-    return text_payload(*text);
-  }
-  if (!command.input) return Payload{PayloadTag::json, Bytes::copy_of("{}")};
-  auto text = read_argument(*command.input);
-  if (!text) return fail(text.error());
-  if (auto parsed = Json::parse(*text); !parsed) {
-    return fail(Errc::bad_input, "--input is not JSON: " + parsed.error().message,
-                "use --text for plain text");
-  }
-  return Payload{PayloadTag::json, Bytes::own(std::move(*text))};
-}
-
-Result<Payload> prompt_input(const SubmitCommand& command) {
-  auto text = read_argument(command.subject);
-  if (!text) return fail(text.error());
-  if (!is_utf8(*text)) return fail(Errc::bad_input, "the prompt is not UTF-8 text");
-  return text_payload(*text);
-}
-
 std::string service_of(const SubmitCommand& command) {
   if (command.kind != JobKind::prompt) return command.subject;
   std::string service(kServicePrompt);
@@ -103,7 +81,7 @@ Payload text_payload(std::string_view bytes) {
   return {PayloadTag::json, Bytes::own(Json::object().set("text", text_or_base64(bytes)).dump())};
 }
 
-Result<PreparedJob> prepare_job(const SubmitCommand& command) {
+Result<SpecRef> prepare_spec(const SubmitCommand& command) {
   JobSpec spec;
   spec.kind = command.kind;
   spec.service = service_of(command);
@@ -126,15 +104,19 @@ Result<PreparedJob> prepare_job(const SubmitCommand& command) {
     spec.system = std::move(*system);
   }
   if (auto ok = client::check_spec(spec); !ok) return fail(ok.error());
-  auto input = command.kind == JobKind::prompt ? prompt_input(command) : workflow_input(command);
+  return protocol::make_spec(std::move(spec));
+}
+
+Result<PreparedJob> prepare_job(const SubmitCommand& command) {
+  auto spec = prepare_spec(command);
+  if (!spec) return fail(spec.error());
+  auto maker = InputMaker::open(command);
+  if (!maker) return fail(maker.error());
+  Item item;
+  item.data = Json::object();
+  auto input = maker->make(item);
   if (!input) return fail(input.error());
-  if (input->data.size() > limits::kPayloadBytesMax) {
-    return fail(Errc::too_large,
-                "the input of " + format_size(input->data.size()) + " is over the limit of " +
-                    format_size(limits::kPayloadBytesMax),
-                "pass a path or an address instead of the data");
-  }
-  return PreparedJob{protocol::make_spec(std::move(spec)), std::move(*input)};
+  return PreparedJob{std::move(*spec), std::move(*input)};
 }
 
 }  // namespace zgrid::cli

@@ -20,7 +20,9 @@ Result<std::vector<std::string>> read_ids_from_stdin();
 // {"text": bytes}, with {"$base64": …} for bytes that are not UTF-8.
 Payload text_payload(std::string_view bytes);
 
-// The job of a command: its spec and input. Errc::bad_input for an --input that is no JSON.
+// All of a command's jobs but their inputs.
+Result<SpecRef> prepare_spec(const SubmitCommand& command);
+// The one job of a command: its spec and input. Errc::bad_input for an --input that is no JSON.
 struct PreparedJob {
   SpecRef spec;
   Payload input;

@@ -269,28 +269,35 @@ void Parser::submit_options(CLI::App* app, SubmitCommand& submit) {
 void Parser::submit_kinds(CLI::App* app, SubmitCommand& submit) {
   app->require_subcommand(1);
   submit_options(app, submit);
-  CLI::App* prompt = sub(app, "prompt", "a prompt for a language model",
-                         "  zgrid submit prompt 'Why is the sky blue?'\n"
-                         "  zgrid submit prompt @question.txt --on gpu1 --model llama3.2\n"
-                         "  git diff | zgrid submit prompt - --system 'Review this change.'");
+  bulk_options(app, submit);
+  CLI::App* prompt =
+      sub(app, "prompt", "a prompt for a language model",
+          "  zgrid submit prompt 'Why is the sky blue?'\n"
+          "  zgrid submit prompt @question.txt --on gpu1 --model llama3.2\n"
+          "  git diff | zgrid submit prompt - --system 'Review this change.'\n"
+          "  zgrid submit prompt 'Translate: {{data.text}}' --each-line lines.txt\n"
+          "{{data.text}} is --text or the line, {{data.NAME}} a member of --input or "
+          "of the line's document, {{job.index}} its number.");
   prompt->add_option("TEXT", submit.subject, "the prompt; @FILE reads one, - reads stdin, @@ is @")
       ->required();
   prompt->add_option("--model", submit.model, "the model (default: the provider's first)");
   prompt->add_option("--provider", submit.provider, "the provider's name");
   prompt->add_option("--system", submit.system, "the system prompt; @FILE reads one");
+  input_options(prompt, submit);
   prompt->callback([&submit] { submit.kind = JobKind::prompt; });
 
   CLI::App* workflow = sub(app, "workflow", "a workflow that workers offer",
                            "  zgrid submit workflow hash --text @file\n"
                            "  zgrid submit workflow analyze --input '{\"since\": \"v1.0\"}'\n"
-                           "  id=$(zgrid submit workflow backup --key nightly --detach)");
+                           "  id=$(zgrid submit workflow backup --key nightly --detach)\n"
+                           "  zgrid submit workflow resize --each-line files.txt --key photos "
+                           "--progress --out done\n"
+                           "  zgrid submit workflow simulate --array 1-1000 --input "
+                           "'{\"seed\": \"{{job.index}}\"}'\n"
+                           "With many jobs, {{data.text}} in --text and --input is the line.");
   workflow->add_option("NAME", submit.subject, "its name")->required();
   add_list(workflow, "--step", submit.steps, "only these steps")->type_name("ID");
-  CLI::Option* text =
-      workflow->add_option("--text", submit.text, "input {\"text\": …}; @FILE, - (stdin), @@ is @");
-  workflow->add_option("--input", submit.input, "input as JSON; @FILE, - (stdin)")
-      ->type_name("JSON")
-      ->excludes(text);
+  input_options(workflow, submit);
   workflow->callback([&submit] { submit.kind = JobKind::workflow; });
 }
 
@@ -298,7 +305,9 @@ void Parser::add_submit() {
   CLI::App* submit = verb("submit", "submit a job and wait for its output",
                           "  zgrid submit workflow zgrid.echo --text hello\n"
                           "  zgrid submit prompt 'Say hello' --on all\n"
-                          "  zgrid submit workflow NAME --detach; zgrid wait last");
+                          "  zgrid submit workflow NAME --detach; zgrid wait last\n"
+                          "  zgrid submit workflow NAME --each-line FILE --key KEY --out DIR\n"
+                          "With --key the same command again goes on where it was interrupted.");
   submit_kinds(submit, submit_);
   makes(submit, submit_);
   CLI::App* run = verb("run", "submit to a private grid inside this process, then exit",

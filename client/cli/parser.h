@@ -65,6 +65,8 @@ class Parser {
   void broker_flags(CLI::App* app, BrokerFlags& flags);
   void worker_flags(CLI::App* app, WorkerFlags& flags, bool with_name);
   void submit_options(CLI::App* app, SubmitCommand& submit);
+  void bulk_options(CLI::App* app, SubmitCommand& submit);
+  void input_options(CLI::App* app, SubmitCommand& submit);
   void submit_kinds(CLI::App* app, SubmitCommand& submit);
   void selection(CLI::App* app, Selection& jobs);
 

@@ -1,4 +1,4 @@
-// run: a grid of one, inside this process and for one job.
+// run: a grid of one, inside this process and for one submit.
 #include "client/cli/processes.h"
 #include "client/cli/submit.h"
 
@@ -33,16 +33,16 @@ Result<conf::Settings> private_settings(App& app, const RunCommand& command,
 }  // namespace
 
 int run(App& app, const RunCommand& command) {
-  SubmitCommand submit = command.submit;
-  if (submit.detach) {
+  SubmitCommand wanted = command.submit;
+  if (wanted.detach) {
     return fail_with(app,
                      {Errc::usage, "--detach makes no sense with 'run'",
                       "the private grid ends with this command; see 'zgrid up'", Effect::none, 0});
   }
   // Nobody else will ever join: what this worker does not offer cannot run.
-  submit.no_queue = true;
-  auto job = prepare_job(submit);
-  if (!job) return fail_with(app, job.error());
+  wanted.no_queue = true;
+  auto prepared = prepare(app, wanted);
+  if (!prepared) return fail_with(app, prepared.error());
   auto folder = TemporaryFolder::make(app.env);
   if (!folder) return fail_with(app, folder.error());
   auto settings = private_settings(app, command, *folder);
@@ -69,7 +69,7 @@ int run(App& app, const RunCommand& command) {
   {
     auto session = Session::open_at(app, *settings, Place{grid.grid->endpoints(), {*root}});
     if (!session) return fail_with(app, session.error());
-    exit = submit_job(app, **session, submit, std::move(*job), true);
+    exit = submit(app, **session, wanted, std::move(*prepared), true);
     signal = (*session)->signal();
   }
   if (auto stopped = grid.grid->stop(); !stopped && exit == 0) {

@@ -41,6 +41,7 @@ Session::End await_acceptance(App& app, Session& session, PreparedJob job,
   flags.watch = !command.detach;
   flags.events = command.follow && !command.detach;
   flags.retry_full = !command.no_queue;
+  flags.rerun_failed = command.rerun_failed;
   auto& connection = session.connection();
   const MonoTime ack_by = std::min(session.deadline(), connection.deadline_in(session.reconnect()));
   connection.submit(std::move(submission), flags, ack_by);
@@ -77,40 +78,6 @@ int not_acknowledged(App& app, Session& session, Session::End end, const JobId& 
   return exit_code(Errc::internal);
 }
 
-}  // namespace
-
-void ask_why(App& app, Session& session, const std::vector<JobId>& jobs) {
-  protocol::Query query;
-  query.what = protocol::Query::What::explain;
-  for (size_t i = 0; i < jobs.size() && i < kWhyMax; ++i) query.selectors.push_back(jobs[i].str());
-  if (query.selectors.empty()) return;
-  auto& connection = session.connection();
-  connection.query(std::move(query), session.answer_deadline(),
-                   [&app](Result<protocol::Answer> answer) {
-                     if (!answer) return;
-                     const auto parsed = Json::parse(answer->text);
-                     if (!parsed || parsed->as_array() == nullptr) return;
-                     for (const Json& job : *parsed->as_array()) {
-                       const Json* id = job.find("job");
-                       const Json* status = job.find("status");
-                       const Json* reason = job.find("reason");
-                       if (!id || !status || !reason || !id->as_string() || !status->as_string() ||
-                           !reason->as_string()) {
-                         continue;
-                       }
-                       const std::string& state = *status->as_string();
-                       if (state != "queued" && state != "waiting") continue;
-                       app.out.note("job " + short_id(*id->as_string()) + " is " + state + ": " +
-                                    *reason->as_string());
-                     }
-                   });
-}
-
-void note_no_room(App& app, const Error& reason) {
-  const std::string full = reason.code == Errc::queue_full ? "the broker is full: " : "";
-  app.out.note(full + reason.message + "; trying again");
-}
-
 int submit_job(App& app, Session& session, const SubmitCommand& command, PreparedJob job,
                bool is_private) {
   const bool is_broadcast = command.target.mode == Target::Mode::all;
@@ -145,12 +112,60 @@ int submit_job(App& app, Session& session, const SubmitCommand& command, Prepare
   return end == Session::End::done ? collector.exit() : collector.interrupted(end);
 }
 
+}  // namespace
+
+void ask_why(App& app, Session& session, const std::vector<JobId>& jobs) {
+  protocol::Query query;
+  query.what = protocol::Query::What::explain;
+  for (size_t i = 0; i < jobs.size() && i < kWhyMax; ++i) query.selectors.push_back(jobs[i].str());
+  if (query.selectors.empty()) return;
+  auto& connection = session.connection();
+  connection.query(std::move(query), session.answer_deadline(),
+                   [&app](Result<protocol::Answer> answer) {
+                     if (!answer) return;
+                     const auto parsed = Json::parse(answer->text);
+                     if (!parsed || parsed->as_array() == nullptr) return;
+                     for (const Json& job : *parsed->as_array()) {
+                       const Json* id = job.find("job");
+                       const Json* status = job.find("status");
+                       const Json* reason = job.find("reason");
+                       if (!id || !status || !reason || !id->as_string() || !status->as_string() ||
+                           !reason->as_string()) {
+                         continue;
+                       }
+                       const std::string& state = *status->as_string();
+                       if (state != "queued" && state != "waiting") continue;
+                       app.out.note("job " + short_id(*id->as_string()) + " is " + state + ": " +
+                                    *reason->as_string());
+                     }
+                   });
+}
+
+void note_no_room(App& app, const Error& reason) {
+  const std::string full = reason.code == Errc::queue_full ? "the broker is full: " : "";
+  app.out.note(full + reason.message + "; trying again");
+}
+
+Result<Prepared> prepare(App& app, const SubmitCommand& command) {
+  if (auto ok = check_options(command); !ok) return fail(ok.error());
+  if (!command.bulk.is_wanted()) return prepare_job(command);
+  return prepare_bulk(app, command);
+}
+
+int submit(App& app, Session& session, const SubmitCommand& command, Prepared prepared,
+           bool is_private) {
+  if (auto* job = std::get_if<PreparedJob>(&prepared)) {
+    return submit_job(app, session, command, std::move(*job), is_private);
+  }
+  return submit_bulk(app, session, std::get<PreparedBulk>(std::move(prepared)), is_private);
+}
+
 int run(App& app, const SubmitCommand& command) {
-  auto job = prepare_job(command);
-  if (!job) return fail_with(app, job.error());
+  auto prepared = prepare(app, command);
+  if (!prepared) return fail_with(app, prepared.error());
   auto session = Session::open(app);
   if (!session) return fail_with(app, session.error());
-  const int exit = submit_job(app, **session, command, std::move(*job));
+  const int exit = submit(app, **session, command, std::move(*prepared), false);
   if ((*session)->signal() != 0) Signals::die_by((*session)->signal());
   return exit;
 }

@@ -1,16 +1,23 @@
-// Submitting one job and seeing it through, on any grid.
+// Submitting a job, or many, and seeing them through, on any grid.
 #pragma once
 
+#include <variant>
+
+#include "client/cli/bulk.h"
 #include "client/cli/input.h"
 #include "client/cli/session.h"
 
 namespace zgrid::cli {
 
+// All of a command that needs no broker.
+using Prepared = std::variant<PreparedJob, PreparedBulk>;
+Result<Prepared> prepare(App& app, const SubmitCommand& command);
+
 // Submits, then waits, follows or detaches as the command says. Returns the exit code; after a
 // signal (session.signal() is not 0) the caller must end the process by it. `is_private`: the grid
 // ends with this process, so there is nothing to attach to later.
-int submit_job(App& app, Session& session, const SubmitCommand& command, PreparedJob job,
-               bool is_private = false);
+int submit(App& app, Session& session, const SubmitCommand& command, Prepared prepared,
+           bool is_private);
 
 // After so long a command says why it still waits: for a worker, or for room in the broker.
 inline constexpr Seconds kWhyAfter{2};
