@@ -138,6 +138,8 @@ void Connection::on(protocol::Answer& answer) {
   std::move(answer.workers.begin(), answer.workers.end(), std::back_inserter(whole.workers));
   if (answer.status) whole.status = std::move(answer.status);
   whole.text += answer.text;
+  std::move(answer.events.begin(), answer.events.end(), std::back_inserter(whole.events));
+  whole.gap |= answer.gap;
   if (!answer.error && answer.more) return;
   Call call = std::move(found->second);
   calls_.erase(found);

@@ -46,6 +46,10 @@ Key key(std::string table, std::string name, Field field) {
     }
   };
   key.show = [field](const Settings& settings) { return as_toml(field(settings)); };
+  if constexpr (std::is_same_v<T, bool>) key.type = "true or false";
+  if constexpr (std::is_same_v<T, Millis>) key.type = "duration";
+  if constexpr (std::is_same_v<T, List>) key.type = "list of texts";
+  if constexpr (std::is_same_v<T, Pairs>) key.type = "table of texts";
   return key;
 }
 
@@ -56,6 +60,7 @@ Key whole(std::string table, std::string name, Field field, int64_t min, int64_t
     reader.get_int(name, field(settings), min, max);
   };
   key.show = [field](const Settings& settings) { return std::to_string(field(settings)); };
+  key.type = "whole number";
   return key;
 }
 
@@ -79,6 +84,7 @@ Key size(std::string table, std::string name, Field field, uint64_t max) {
     if (bytes >= 1 && bytes <= max) return {};
     return "must be from 1 B to " + format_size(max);
   };
+  key.type = "size";
   return key;
 }
 
@@ -95,6 +101,7 @@ Key checked(std::string table, std::string name, Field field, Rule rule) {
 template <class Field>
 Key path(std::string table, std::string name, Field field) {
   Key made = key(std::move(table), std::move(name), field);
+  made.type = made.form == Form::list ? "list of paths" : "path";
   made.resolve_paths = [field](Settings& settings, const PathBase& base) {
     auto& value = field(settings);
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(value)>, List>) {

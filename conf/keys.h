@@ -34,6 +34,8 @@ struct Key {
   std::function<std::string(const Settings&)> show;               // as TOML
   std::function<std::string(const Settings&)> problem;            // "" = none; may be absent
   std::function<void(Settings&, const PathBase&)> resolve_paths;  // of path keys only
+  // For people and editors: text, path, duration, size, true or false, …
+  std::string_view type = "text";
 
   [[nodiscard]] std::string dotted() const { return table + "." + name; }
   [[nodiscard]] std::string variable() const;  // ZGRID_BROKER__BIND

@@ -81,6 +81,16 @@ ProviderSettings read_one(const Node& node, const std::string& file, const PathB
   return provider;
 }
 
+// Some put a name and a password before the host.
+std::string without_password(const std::string& url) {
+  const size_t start = url.find("://");
+  if (start == std::string::npos) return url;
+  const size_t slash = std::min(url.find('/', start + 3), url.size());
+  const size_t at = url.rfind('@', slash);
+  if (at == std::string::npos || at < start + 3) return url;
+  return url.substr(0, start + 3) + "***" + url.substr(at);
+}
+
 }  // namespace
 
 std::vector<ProviderSettings> read_providers(const Node& list, const std::string& file,
@@ -107,7 +117,7 @@ std::string show_provider(const ProviderSettings& provider) {
   const auto add = [&out](const char* key, const std::string& literal) {
     out += std::string(", ") + key + " = " + literal;
   };
-  if (!provider.base_url.empty()) add("base_url", toml_text(provider.base_url));
+  if (!provider.base_url.empty()) add("base_url", toml_text(without_password(provider.base_url)));
   if (!provider.api_key_env.empty()) add("api_key_env", toml_text(provider.api_key_env));
   if (!provider.api_key_file.empty()) add("api_key_file", toml_text(provider.api_key_file));
   if (!provider.models.empty()) add("models", toml_list(provider.models));

@@ -6,6 +6,7 @@
 
 #include "conf/keys.h"
 #include "conf/toml.h"
+#include "protocol/base/nearest.h"
 #include "protocol/base/units.h"
 
 namespace zgrid::conf {

@@ -34,10 +34,6 @@ Result<Node> parse_toml(std::string_view text, const std::string& name);
 // Errc::not_found if there is no such file, Errc::config if it is no TOML.
 Result<Node> read_toml(const std::string& path);
 
-// The candidate most like `word`, if any is like it: for "did you mean".
-std::optional<std::string> nearest(std::string_view word,
-                                   const std::vector<std::string>& candidates);
-
 // Reads one table. Each getter leaves its target alone when the key is absent; a value of the
 // wrong type or out of range is remembered as an error; finish() also reports keys that no getter
 // asked for, with the nearest one that was. All errors name file and line.
@@ -67,6 +63,8 @@ class TableReader {
   void fail_with(std::string message) { errors_.push_back(std::move(message)); }
   // The first error, if any; Errc::config.
   Result<void> finish();
+  // All of them, at the end of `problems`. True: there is none.
+  bool finish_into(std::vector<std::string>& problems);
 
  private:
   bool get_int64(std::string_view key, int64_t& into, int64_t min, int64_t max);

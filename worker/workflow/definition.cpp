@@ -161,8 +161,11 @@ void check_events(conf::TableReader& reader, StepDefinition& step, bool first, b
   }
 }
 
-Result<StepDefinition> read_step(const conf::Node& node, const WorkflowDefinition& workflow,
-                                 bool first, bool last) {
+// Each line names its file and line.
+using Problems = std::vector<std::string>;
+
+StepDefinition read_step(const conf::Node& node, const WorkflowDefinition& workflow, bool first,
+                         bool last, Problems& problems) {
   std::string id;
   if (const conf::Table* table = node.table()) {
     const auto found = table->find("id");
@@ -185,36 +188,34 @@ Result<StepDefinition> read_step(const conf::Node& node, const WorkflowDefinitio
   read_action(reader, step);
   read_output(reader, step);
   check_events(reader, step, first, last);
-  if (const Result<void> done = reader.finish(); !done) return fail(done.error());
+  reader.finish_into(problems);
   return step;
 }
 
-Failure workflow_error(const WorkflowDefinition& workflow, const std::string& message) {
-  return fail(Errc::config, workflow.file + ":" + std::to_string(workflow.line) + ": " +
-                                where_is(workflow) + ": " + message);
-}
-
 // What only all steps together show.
-Result<void> check_flow(const WorkflowDefinition& workflow) {
+void check_flow(const WorkflowDefinition& workflow, Problems& problems) {
+  const auto wrong = [&](const std::string& message) {
+    problems.push_back(workflow.file + ":" + std::to_string(workflow.line) + ": " +
+                       where_is(workflow) + ": " + message);
+  };
   std::set<std::string, std::less<>> emitted{std::string(kStartEvent)};
   bool starts = false;
   for (const StepDefinition& step : workflow.steps) {
     emitted.insert(step.emits.begin(), step.emits.end());
     starts = starts || step.does_accept(kStartEvent);
   }
-  if (!starts) return workflow_error(workflow, "no step accepts StartEvent");
+  if (!starts) wrong("no step accepts StartEvent");
   for (const StepDefinition& step : workflow.steps) {
     for (const std::string& type : step.accepts) {
       if (emitted.count(type) > 0) continue;
-      return workflow_error(workflow,
-                            "step '" + step.id + "' accepts '" + type + "', which no step emits");
+      wrong("step '" + step.id + "' accepts '" + type + "', which no step emits");
     }
   }
-  return {};
 }
 
-Result<WorkflowRef> read_workflow(const std::string& name, const conf::Node& node,
-                                  const std::string& file, const std::string& folder) {
+// Something incomplete if there are problems.
+WorkflowRef read_workflow(const std::string& name, const conf::Node& node, const std::string& file,
+                          const std::string& folder, Problems& problems) {
   auto workflow = std::make_shared<WorkflowDefinition>();
   workflow->name = name;
   workflow->file = file;
@@ -234,13 +235,16 @@ Result<WorkflowRef> read_workflow(const std::string& name, const conf::Node& nod
   } else if (items->size() > limits::kStepsMax) {
     reader.error("has more than " + std::to_string(limits::kStepsMax) + " steps");
   }
-  if (const Result<void> done = reader.finish(); !done) return fail(done.error());
-  for (size_t i = 0; i < items->size(); ++i) {
-    Result<StepDefinition> step = read_step((*items)[i], *workflow, i == 0, i + 1 == items->size());
-    if (!step) return fail(step.error());
-    workflow->steps.push_back(std::move(*step));
+  bool is_sound = reader.finish_into(problems);
+  const size_t count = items == nullptr ? 0 : std::min(items->size(), limits::kStepsMax);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t before = problems.size();
+    workflow->steps.push_back(
+        read_step((*items)[i], *workflow, i == 0, i + 1 == items->size(), problems));
+    is_sound = is_sound && problems.size() == before;
   }
-  if (const Result<void> flow = check_flow(*workflow); !flow) return fail(flow.error());
+  // Steps that are half understood would only make it complain of each other.
+  if (is_sound) check_flow(*workflow, problems);
   return WorkflowRef(std::move(workflow));
 }
 
@@ -261,22 +265,32 @@ bool WorkflowDefinition::has_prompts() const {
                      [](const StepDefinition& step) { return step.prompt.has_value(); });
 }
 
-Result<std::vector<WorkflowRef>> parse_workflows(std::string_view text, const std::string& file,
-                                                 const std::string& folder) {
+std::vector<WorkflowRef> parse_workflows(std::string_view text, const std::string& file,
+                                         const std::string& folder,
+                                         std::vector<std::string>& problems) {
   Result<conf::Node> document = conf::parse_toml(text, file);
-  if (!document) return fail(document.error());
+  if (!document) {
+    problems.push_back(document.error().message);
+    return {};
+  }
   conf::TableReader reader(*document, file, "");
   const conf::Node* table = reader.child("workflow");
-  if (table == nullptr || table->table() == nullptr || table->table()->empty()) {
-    reader.error("defines no workflow; begin with [workflow.NAME]", 1);
-  }
+  const bool has_any = table != nullptr && table->table() != nullptr && !table->table()->empty();
+  if (!has_any) reader.error("defines no workflow; begin with [workflow.NAME]", 1);
+  reader.finish_into(problems);
   std::vector<WorkflowRef> workflows;
-  if (const Result<void> done = reader.finish(); !done) return fail(done.error());
+  if (!has_any) return workflows;
   for (const auto& [name, node] : *table->table()) {
-    Result<WorkflowRef> workflow = read_workflow(name, node, file, folder);
-    if (!workflow) return fail(workflow.error());
-    workflows.push_back(std::move(*workflow));
+    workflows.push_back(read_workflow(name, node, file, folder, problems));
   }
+  return workflows;
+}
+
+Result<std::vector<WorkflowRef>> parse_workflows(std::string_view text, const std::string& file,
+                                                 const std::string& folder) {
+  std::vector<std::string> problems;
+  auto workflows = parse_workflows(text, file, folder, problems);
+  if (!problems.empty()) return fail(Errc::config, problems.front());
   return workflows;
 }
 

@@ -54,6 +54,11 @@ Result<std::vector<WorkflowRef>> read_workflow_file(const std::string& path);
 // The same for text that is already in memory; programs run in `folder`.
 Result<std::vector<WorkflowRef>> parse_workflows(std::string_view text, const std::string& file,
                                                  const std::string& folder);
+// The same with every problem, each naming its file and line; with any, what is returned is no good
+// for more than a look.
+std::vector<WorkflowRef> parse_workflows(std::string_view text, const std::string& file,
+                                         const std::string& folder,
+                                         std::vector<std::string>& problems);
 
 // Workflows by name.
 using WorkflowMap = std::map<std::string, WorkflowRef, std::less<>>;

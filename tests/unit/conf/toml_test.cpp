@@ -89,19 +89,6 @@ TEST(Toml, SaysWhichFileIsMissingAndWhichIsNoFile) {
   EXPECT_EQ(read_toml("/").error().code, Errc::config);
 }
 
-TEST(Nearest, FindsSmallSlipsAndShortenedWords) {
-  const std::vector<std::string> keys{"bind", "store", "io_threads", "queue_jobs_max"};
-  EXPECT_EQ(nearest("bnid", keys), "bind");
-  EXPECT_EQ(nearest("stores", keys), "store");
-  EXPECT_EQ(nearest("io_thread", keys), "io_threads");
-  EXPECT_EQ(nearest("io-threads", keys), "io_threads");
-  EXPECT_EQ(nearest("queue_jobs", keys), "queue_jobs_max");
-  EXPECT_EQ(nearest("elephant", keys), std::nullopt);
-  EXPECT_EQ(nearest("", keys), std::nullopt);
-  EXPECT_EQ(nearest("xy", {"ab"}), std::nullopt);
-  EXPECT_EQ(nearest(std::string(1000, 'x'), keys), std::nullopt);
-}
-
 TEST(TableReader, NamesFileLineAndTheNearestKnownKey) {
   const Node root = parsed("bind = \"x\"\n\nsotre = \"y\"\n");
   TableReader reader(root, "f.toml", "[broker]");
