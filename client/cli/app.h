@@ -86,5 +86,12 @@ int run(App& app, const DlqPurgeCommand& command);
 int run(App& app, const StoreCheckCommand& command);
 int run(App& app, const StoreBackupCommand& command);
 int run(App& app, const StoreRestoreCommand& command);
+int run(App& app, const ExplainCommand& command);
+int run(App& app, const WorkflowsCommand& command);
+int run(App& app, const WorkflowCheckCommand& command);
+int run(App& app, const ConfigSchemaCommand& command);
+int run(App& app, const DoctorCommand& command);
+int run(App& app, const EventsCommand& command);
+int run(App& app, const LogsCommand& command);
 
 }  // namespace zgrid::cli

@@ -18,6 +18,7 @@ struct Prepared {
   conf::Settings settings;
   std::vector<protocol::Root> roots;
   std::unique_ptr<Log> log;
+  bool json = false;  // the log's form, and then that of every line
 };
 Result<Prepared> prepare(const App& app) {
   auto settings = load_settings(app);
@@ -26,11 +27,33 @@ Result<Prepared> prepare(const App& app) {
   if (!roots) return fail(roots.error());
   auto log = Log::open(settings->grid.log_level, settings->grid.log_format);
   if (!log) return fail(log.error());
-  return Prepared{std::move(*settings), std::move(*roots), std::move(*log)};
+  const bool json = settings->grid.log_format == "json";
+  return Prepared{std::move(*settings), std::move(*roots), std::move(*log), json};
 }
 
-int exit_with(App& app, const Result<void>& outcome) {
-  return outcome ? 0 : fail_with(app, outcome.error());
+bool logs_json(const App& app) {
+  const auto& variables = app.env.variables;
+  const auto variable = variables.find("ZGRID_GRID__LOG_FORMAT");
+  if (!app.globals.log_format.empty()) return app.globals.log_format == "json";
+  return variable != variables.end() && variable->second == "json";
+}
+
+// The last words of a process whose log is JSON are a line of that log.
+int fail_logged(Log& log, const Error& error) {
+  log.error(error.message, {{"code", std::string(errc_name(error.code))}, {"hint", error.hint}});
+  return exit_code(error.code);
+}
+
+// Before there is a log, or instead of one.
+int fail_early(App& app, const Error& error) {
+  if (!logs_json(app)) return fail_with(app, error);
+  auto log = Log::open("error", "json");
+  return log ? fail_logged(**log, error) : fail_with(app, error);
+}
+
+int exit_with(App& app, bool json, Log& log, const Result<void>& outcome) {
+  if (outcome) return 0;
+  return json ? fail_logged(log, outcome.error()) : fail_with(app, outcome.error());
 }
 
 // Passes signals on to a service until it ends: the first TERM or INT drains, the second stops,
@@ -65,7 +88,7 @@ std::string joined(const std::vector<std::string>& values) {
 
 int run(App& app, const BrokerCommand& command) {
   auto prepared = prepare(app);
-  if (!prepared) return fail_with(app, prepared.error());
+  if (!prepared) return fail_early(app, prepared.error());
   ignore_closed_pipes();
   Signals signals{SIGINT, SIGTERM, SIGHUP};
   apply(command.broker, prepared->settings);
@@ -77,19 +100,20 @@ int run(App& app, const BrokerCommand& command) {
   options.host = app.host;
   options.log = prepared->log.get();
   options.stop_fd = signals.fd();  // any of these signals stops it
-  options.on_ready = [&app](const std::vector<std::string>& endpoints) {
-    app.out.note("broker ready at " + joined(endpoints));
+  const bool json = prepared->json;
+  options.on_ready = [&app, json](const std::vector<std::string>& endpoints) {
+    if (!json) app.out.note("broker ready at " + joined(endpoints));
   };
   const Result<void> outcome = broker::run_broker(std::move(options));
   while (signals.next()) {
     // Obeyed: it must not end us a second time.
   }
-  return exit_with(app, outcome);
+  return exit_with(app, json, *prepared->log, outcome);
 }
 
 int run(App& app, const WorkerCommand& command) {
   auto prepared = prepare(app);
-  if (!prepared) return fail_with(app, prepared.error());
+  if (!prepared) return fail_early(app, prepared.error());
   ignore_closed_pipes();
   Signals signals{SIGINT, SIGTERM, SIGHUP};
   apply(command.worker, prepared->settings);
@@ -110,13 +134,14 @@ int run(App& app, const WorkerCommand& command) {
   options.stop_fd = stop.fd();
   options.reload_fd = reload.fd();
   const std::string name = options.settings.worker.name;
-  options.on_ready = [&app, name](const std::string& endpoint) {
-    app.out.note("worker " + name + " ready at " + endpoint);
+  const bool json = prepared->json;
+  options.on_ready = [&app, name, json](const std::string& endpoint) {
+    if (!json) app.out.note("worker " + name + " ready at " + endpoint);
   };
   Service service([&options] { return worker::run_worker(std::move(options)); }, ended);
   pass_signals(
       signals, ended.fd(), [&] { drain.set(); }, [&] { stop.set(); }, [&] { reload.set(); });
-  return exit_with(app, service.join());
+  return exit_with(app, json, *prepared->log, service.join());
 }
 
 namespace {
@@ -129,7 +154,9 @@ Result<void> ensure_secret(App& app) {
   if (source.origin != "default" || source.file.empty()) return {};
   auto written = write_secret(source.file, protocol::new_secret());
   if (written) {
-    app.out.note("made a new secret: " + source.file + "; copy it to machines that shall join");
+    if (!logs_json(app)) {
+      app.out.note("made a new secret: " + source.file + "; copy it to machines that shall join");
+    }
     return {};
   }
   // One that is there already is what we want.
@@ -139,9 +166,9 @@ Result<void> ensure_secret(App& app) {
 }  // namespace
 
 int run(App& app, const UpCommand& command) {
-  if (auto ok = ensure_secret(app); !ok) return fail_with(app, ok.error());
+  if (auto ok = ensure_secret(app); !ok) return fail_early(app, ok.error());
   auto prepared = prepare(app);
-  if (!prepared) return fail_with(app, prepared.error());
+  if (!prepared) return fail_early(app, prepared.error());
   ignore_closed_pipes();
   Signals signals{SIGINT, SIGTERM, SIGHUP};
   apply(command.broker, prepared->settings);
@@ -153,13 +180,16 @@ int run(App& app, const UpCommand& command) {
   options.roots = std::move(prepared->roots);
   options.log = prepared->log.get();
   auto grid = LocalGrid::start(app, std::move(options));
-  if (!grid) return fail_with(app, grid.error());
-  app.out.note("grid ready at " + joined((*grid)->endpoints()) +
-               "; try: zgrid submit workflow zgrid.echo --text hello");
+  const bool json = prepared->json;
+  if (!grid) return exit_with(app, json, *prepared->log, fail(grid.error()));
+  if (!json) {
+    app.out.note("grid ready at " + joined((*grid)->endpoints()) +
+                 "; try: zgrid submit workflow zgrid.echo --text hello");
+  }
   LocalGrid& g = **grid;
   pass_signals(
       signals, g.ended_fd(), [&g] { g.drain(); }, [&g] { g.kill_worker(); }, [&g] { g.reload(); });
-  return exit_with(app, g.stop());
+  return exit_with(app, json, *prepared->log, g.stop());
 }
 
 }  // namespace zgrid::cli

@@ -174,11 +174,34 @@ struct StoreRestoreCommand {
   bool force = false;
 };
 
-using Command = std::variant<
-    HelpCommand, VersionCommand, SecretNewCommand, SecretCheckCommand, SecretKeysCommand,
-    ConfigShowCommand, ConfigCheckCommand, BrokerCommand, WorkerCommand, UpCommand, SubmitCommand,
-    RunCommand, WaitCommand, ResultCommand, CancelCommand, AttachCommand, RetryCommand, JobsCommand,
-    WorkersCommand, StatusCommand, DrainCommand, DiscoverCommand, DlqListCommand, DlqShowCommand,
-    DlqRetryCommand, DlqPurgeCommand, StoreCheckCommand, StoreBackupCommand, StoreRestoreCommand>;
+// Why something is as it is.
+struct ExplainCommand {
+  std::vector<std::string> jobs;
+};
+struct WorkflowsCommand {};
+struct WorkflowCheckCommand {
+  std::vector<std::string> paths;  // files, or folders of *.toml
+};
+struct ConfigSchemaCommand {};
+struct DoctorCommand {};
+struct EventsCommand {
+  bool follow = false;
+  uint32_t limit = 50;
+};
+struct LogsCommand {
+  std::string subject;  // a job, a worker, or empty: the broker
+  bool follow = false;
+  uint32_t limit = 50;
+};
+
+using Command =
+    std::variant<HelpCommand, VersionCommand, SecretNewCommand, SecretCheckCommand,
+                 SecretKeysCommand, ConfigShowCommand, ConfigCheckCommand, BrokerCommand,
+                 WorkerCommand, UpCommand, SubmitCommand, RunCommand, WaitCommand, ResultCommand,
+                 CancelCommand, AttachCommand, RetryCommand, JobsCommand, WorkersCommand,
+                 StatusCommand, DrainCommand, DiscoverCommand, DlqListCommand, DlqShowCommand,
+                 DlqRetryCommand, DlqPurgeCommand, StoreCheckCommand, StoreBackupCommand,
+                 StoreRestoreCommand, ExplainCommand, WorkflowsCommand, WorkflowCheckCommand,
+                 ConfigSchemaCommand, DoctorCommand, EventsCommand, LogsCommand>;
 
 }  // namespace zgrid::cli

@@ -1,6 +1,4 @@
-// help, version, secret, config: what needs no broker.
-#include <filesystem>
-
+// help, version, secret: what needs no broker.
 #include "client/cli/app.h"
 
 namespace zgrid::cli {
@@ -76,35 +74,6 @@ int run(App& app, const SecretKeysCommand& command) {
                  {"public", Json(own.public_key)},
                  {"secret", Json(own.secret_key)},
                  {"grid_id", Json(grid)}});
-  return 0;
-}
-
-int run(App& app, const ConfigShowCommand& command) {
-  auto settings = load_settings(app);
-  if (!settings) return fail_with(app, settings.error());
-  std::string text;
-  Json list = Json::array();
-  for (const conf::Shown& shown : conf::show(*settings)) {
-    if (!text.empty()) text += '\n';
-    text += shown.key + " = " + shown.value;
-    if (command.origin) text += "  # " + shown.origin;
-    list.push(
-        Json::object().set("key", shown.key).set("value", shown.value).set("origin", shown.origin));
-  }
-  app.out.facts(text, {{"settings", std::move(list)}});
-  return 0;
-}
-
-int run(App& app, const ConfigCheckCommand& command) {
-  const std::string& file = command.file.empty() ? app.globals.config : command.file;
-  if (!file.empty() && !std::filesystem::exists(file)) {
-    return fail_with(app, {Errc::not_found, "no file '" + file + "'", "", Effect::none, 0});
-  }
-  if (auto settings = conf::load(app.env, file); !settings) {
-    return fail_with(app, settings.error());
-  }
-  const std::string what = file.empty() ? "the configuration" : file;
-  app.out.facts(what + " is valid", {{"valid", Json(true)}});
   return 0;
 }
 

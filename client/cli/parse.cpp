@@ -102,6 +102,7 @@ Parser::Parser() {
   add_views();
   add_dead_letters();
   add_store();
+  add_why();
 }
 
 void Parser::add_globals() {
@@ -176,6 +177,9 @@ void Parser::add_local_verbs() {
                         "  zgrid config check zgrid.toml");
   check->add_option("FILE", config_check_.file, "instead of the files that would be read");
   makes(check, config_check_);
+  makes(sub(config, "schema", "every key with its meaning, unit and default; --json: a JSON Schema",
+            "  zgrid config schema > zgrid.toml\n  zgrid config schema --json > zgrid.schema.json"),
+        config_schema_);
 
   makes(verb("version", "print the version", ""), version_command_);
 }

@@ -62,6 +62,7 @@ class Parser {
   void add_views();
   void add_dead_letters();
   void add_store();
+  void add_why();
   void broker_flags(CLI::App* app, BrokerFlags& flags);
   void worker_flags(CLI::App* app, WorkerFlags& flags, bool with_name);
   void submit_options(CLI::App* app, SubmitCommand& submit);
@@ -104,6 +105,13 @@ class Parser {
   StoreCheckCommand store_check_;
   StoreBackupCommand store_backup_;
   StoreRestoreCommand store_restore_;
+  ExplainCommand explain_;
+  WorkflowsCommand workflows_;
+  WorkflowCheckCommand workflow_check_;
+  ConfigSchemaCommand config_schema_;
+  DoctorCommand doctor_;
+  EventsCommand events_;
+  LogsCommand logs_;
 };
 
 }  // namespace zgrid::cli

@@ -37,6 +37,8 @@ class JsonRenderer final : public Renderer {
     for (const auto& [name, value] : members) document.set(name, value);
     line(document);
   }
+  void views(std::vector<View>, const Json::Object& members) override { facts("", members); }
+  void line(const std::vector<Cell>&, const Json::Object& members) override { facts("", members); }
   void note(const std::string& text) override {
     if (!style_.quiet) print_err("zgrid: " + text + "\n");
   }

@@ -269,6 +269,23 @@ class TextRenderer : public Renderer {
 
   void facts(const std::string& text, const Json::Object&) override { print(text + "\n"); }
 
+  void views(std::vector<View> views, const Json::Object&) override {
+    for (View& view : views) {
+      if (!view.text.empty())
+        print((style_.is_terminal ? neutralise(view.text) : view.text) + "\n");
+      if (!view.rows.empty()) print_table(view.rows);
+    }
+  }
+  void line(const std::vector<Cell>& cells, const Json::Object&) override {
+    std::string text;
+    for (const Cell& cell : cells) {
+      if (!text.empty()) text += ' ';
+      const std::string shown = style_.is_terminal ? neutralise(cell.text) : cell.text;
+      text += painted(shown, cell.paint, style_.colour);
+    }
+    print(text + "\n");
+  }
+
   void note(const std::string& text) override { print_err("zgrid: " + for_stderr(text) + "\n"); }
   void error(const Error& error) override {
     std::string text = painted("zgrid:", Paint::red, style_.colour && style_.notes_on_terminal) +

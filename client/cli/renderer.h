@@ -9,6 +9,7 @@
 
 #include "client/cli/documents.h"
 #include "client/cli/job_result.h"
+#include "client/cli/text.h"
 #include "conf/settings.h"
 
 namespace zgrid::cli {
@@ -26,6 +27,12 @@ enum class Layout : uint8_t {
   bare,   // one after the other
   lines,  // each ended by a newline, also where the output has none
   cards,  // a card each, with the worker: on a terminal; "NAME: line" in a pipe
+};
+
+// A part of what a command shows as text: lines, then a table.
+struct View {
+  std::string text;
+  std::vector<std::vector<Cell>> rows;
 };
 
 class Renderer {
@@ -51,6 +58,10 @@ class Renderer {
                        const std::vector<std::string>& other_grids) = 0;
   // One line of text, or a document with these members in order.
   virtual void facts(const std::string& text, const Json::Object& members) = 0;
+  // Several parts, or a document with these members.
+  virtual void views(std::vector<View> views, const Json::Object& members) = 0;
+  // One line of a stream: cells with a blank between them, or a document of its own.
+  virtual void line(const std::vector<Cell>& cells, const Json::Object& members) = 0;
 
   // One sentence on stderr that is no error.
   virtual void note(const std::string& text) = 0;
