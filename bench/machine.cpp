@@ -1,6 +1,7 @@
 // What this machine does without any broker, to measure against.
 //
-//   bench_machine append FOLDER [COUNT]       one synced append of 200 bytes to a file
+//   bench_machine append FOLDER [COUNT]       one synced append of 200 bytes: to a log that was
+//                                             grown beforehand, and to a file that grows with it
 //   bench_machine spawn SLOTS [COUNT]         starting `true` and waiting for it, SLOTS at once
 //   bench_machine run COUNT PROGRAM [ARG…]    starting a program until it has ended, one at a time
 //
@@ -28,24 +29,40 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kRow = 200;  // about a job of 100 bytes with what a store adds
 
-int append(const std::string& folder, size_t count) {
+// Ascending times in microseconds of so many appends, each synced.
+std::vector<double> appends(const std::string& folder, size_t count, bool is_grown) {
   const std::string path = folder + "/append-" + std::to_string(getpid());
-  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600);
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) die(path);
   const std::string row(kRow, 'x');
+  const size_t warm = count / 10;  // the first ones find a cold journal
+  if (is_grown) {
+    const std::string zeros((count + warm) * kRow, '\0');
+    if (write(fd, zeros.data(), zeros.size()) != static_cast<ssize_t>(zeros.size())) die("write");
+    if (fsync(fd) != 0 || lseek(fd, 0, SEEK_SET) != 0) die("fsync");
+  }
   std::vector<double> times;
-  for (size_t i = 0; i < count + count / 10; ++i) {
+  for (size_t i = 0; i < count + warm; ++i) {
     const auto start = Clock::now();
     if (write(fd, row.data(), row.size()) != static_cast<ssize_t>(row.size())) die("write");
     if (fdatasync(fd) != 0) die("fdatasync");
-    if (i < count / 10) continue;  // the first ones find a cold journal
+    if (i < warm) continue;
     times.push_back(std::chrono::duration<double, std::micro>(Clock::now() - start).count());
   }
   close(fd);
   unlink(path.c_str());
   std::sort(times.begin(), times.end());
-  std::printf("{\"what\":\"append\",\"bytes\":%zu,\"count\":%zu,\"p50_us\":%.1f,\"p99_us\":%.1f}\n",
-              kRow, count, times[times.size() / 2], times[times.size() * 99 / 100]);
+  return times;
+}
+
+int append(const std::string& folder, size_t count) {
+  const std::vector<double> grown = appends(folder, count, true);
+  const std::vector<double> growing = appends(folder, count / 4 + 1, false);
+  std::printf(
+      "{\"what\":\"append\",\"bytes\":%zu,\"count\":%zu,\"p50_us\":%.1f,\"p99_us\":%.1f,"
+      "\"growing_p50_us\":%.1f}\n",
+      kRow, count, grown[grown.size() / 2], grown[grown.size() * 99 / 100],
+      growing[growing.size() / 2]);
   return 0;
 }
 

@@ -32,7 +32,7 @@ class Connection {
     stream_.put(subject);
     stream_.put(" ");
     stream_.put(group);
-    stream_.put(" 1\r\n");
+    stream_.put(" " + std::to_string(++subscriptions_) + "\r\n");
   }
   void publish(std::string_view subject, std::string_view reply, std::string_view payload) {
     stream_.put("PUB ");
@@ -44,18 +44,19 @@ class Connection {
     stream_.put("\r\n");
   }
   void flush() { stream_.flush(); }
-  [[nodiscard]] bool has_input() const { return stream_.has_input(); }
-  // The next message; answers what the server asks meanwhile.
+  // Whether a message was received and not read yet.
+  bool has_message() {
+    while (stream_.has_line() && !stream_.has_line(kMessage)) on_line(stream_.line());
+    return stream_.has_line(kMessage);
+  }
+  // The next message.
   const Message& next() {
     while (true) {
       const std::string_view line = stream_.line();
-      if (line.substr(0, 4) == "MSG ") return read(std::string(line.substr(4)));
-      if (line == "PING") {
-        stream_.put("PONG\r\n");
-        stream_.flush();
-      } else if (line.substr(0, 4) == "-ERR") {
-        die("the server answered " + std::string(line));
+      if (line.substr(0, kMessage.size()) == kMessage) {
+        return read(std::string(line.substr(kMessage.size())));
       }
+      on_line(line);
     }
   }
   // Returns once the server knows what was put before.
@@ -75,6 +76,15 @@ class Connection {
   }
 
  private:
+  static constexpr std::string_view kMessage = "MSG ";
+
+  // What is no message: questions of the server, and its errors.
+  void on_line(std::string_view line) {
+    if (line.substr(0, 4) == "-ERR") die("the server answered " + std::string(line));
+    if (line != "PING") return;
+    stream_.put("PONG\r\n");
+    stream_.flush();
+  }
   const Message& read(const std::string& head) {  // subject sid [reply] size
     const size_t first = head.find(' ');
     const size_t second = head.find(' ', first + 1);
@@ -89,13 +99,14 @@ class Connection {
 
   Stream stream_;
   Message message_;
+  size_t subscriptions_ = 0;
 };
 
 void work(const PeerOptions& options) {
   Connection connection(options.port);
   connection.subscribe("work", "workers");
   while (true) {
-    if (!connection.has_input()) connection.flush();
+    if (!connection.has_message()) connection.flush();
     const Message& message = connection.next();
     connection.publish(message.reply, "", message.payload);
   }
@@ -117,7 +128,7 @@ class Requests final : public Target {
     do {
       if (connection_.next().payload.size() != payload_.size()) die("a wrong result");
       ++done;
-    } while (connection_.has_input());
+    } while (connection_.has_message());
     return done;
   }
 
@@ -149,7 +160,7 @@ void work_queue(const PeerOptions& options) {
   Connection connection(options.port);
   connection.subscribe("deliver.workers", "workers");
   while (true) {
-    if (!connection.has_input()) connection.flush();
+    if (!connection.has_message()) connection.flush();
     const Message& message = connection.next();
     connection.publish("result" + message.subject.substr(message.subject.find('.')), "",
                        message.payload);
@@ -178,7 +189,7 @@ class Queue final : public Target {
       } else {
         ++results_;
       }
-    } while (std::min(accepted_, results_) == before || connection_.has_input());
+    } while (std::min(accepted_, results_) == before || connection_.has_message());
     return std::min(accepted_, results_) - before;
   }
 

@@ -21,8 +21,12 @@ class Stream {
   // A line without its \r\n, or so many bytes; blocks. Valid until the next call.
   std::string_view line();
   std::string_view bytes(size_t count);
-  // Whether something was received and not read yet: then reading goes on without a system call.
+  // Whether something was received and not read yet.
   [[nodiscard]] bool has_input() const { return at_ < in_.size(); }
+  // Whether a line was received and not read yet that begins with this.
+  [[nodiscard]] bool has_line(std::string_view start = {}) const {
+    return in_.compare(at_, start.size(), start) == 0 && in_.find("\r\n", at_) != std::string::npos;
+  }
   // Receives what comes next, without reading it.
   void receive();
   [[nodiscard]] int fd() const { return fd_; }
