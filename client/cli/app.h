@@ -93,5 +93,6 @@ int run(App& app, const ConfigSchemaCommand& command);
 int run(App& app, const DoctorCommand& command);
 int run(App& app, const EventsCommand& command);
 int run(App& app, const LogsCommand& command);
+int run(App& app, const BenchCommand& command);
 
 }  // namespace zgrid::cli

@@ -194,6 +194,23 @@ struct LogsCommand {
   uint32_t limit = 50;
 };
 
+// How fast a grid is. Without --broker and --discover a private one in this process.
+struct BenchCommand {
+  static constexpr uint64_t kJobsMax = 10'000'000;  // 12 bytes of memory each
+  static constexpr uint64_t kClientsMax = 256;      // a thread and a connection each
+
+  std::vector<std::string> measure;  // throughput, latency; none = both
+  uint64_t jobs = 0, window = 0;     // 0 = by what runs
+  uint64_t payload = 100, clients = 1;
+  uint64_t rate = 0;  // jobs/s, instead of the above
+  Millis duration{10'000};
+  std::string workflow, prompt, model, provider;
+  Target target;
+  bool discover = false, csv = false;
+  std::string store;  // of the private grid
+  WorkerFlags worker;
+};
+
 using Command =
     std::variant<HelpCommand, VersionCommand, SecretNewCommand, SecretCheckCommand,
                  SecretKeysCommand, ConfigShowCommand, ConfigCheckCommand, BrokerCommand,
@@ -202,6 +219,6 @@ using Command =
                  StatusCommand, DrainCommand, DiscoverCommand, DlqListCommand, DlqShowCommand,
                  DlqRetryCommand, DlqPurgeCommand, StoreCheckCommand, StoreBackupCommand,
                  StoreRestoreCommand, ExplainCommand, WorkflowsCommand, WorkflowCheckCommand,
-                 ConfigSchemaCommand, DoctorCommand, EventsCommand, LogsCommand>;
+                 ConfigSchemaCommand, DoctorCommand, EventsCommand, LogsCommand, BenchCommand>;
 
 }  // namespace zgrid::cli

@@ -102,6 +102,7 @@ Parser::Parser() {
   add_views();
   add_dead_letters();
   add_store();
+  add_bench();
   add_why();
 }
 

@@ -62,6 +62,7 @@ class Parser {
   void add_views();
   void add_dead_letters();
   void add_store();
+  void add_bench();
   void add_why();
   void broker_flags(CLI::App* app, BrokerFlags& flags);
   void worker_flags(CLI::App* app, WorkerFlags& flags, bool with_name);
@@ -105,6 +106,7 @@ class Parser {
   StoreCheckCommand store_check_;
   StoreBackupCommand store_backup_;
   StoreRestoreCommand store_restore_;
+  BenchCommand bench_;
   ExplainCommand explain_;
   WorkflowsCommand workflows_;
   WorkflowCheckCommand workflow_check_;
