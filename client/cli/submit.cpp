@@ -120,25 +120,27 @@ void ask_why(App& app, Session& session, const std::vector<JobId>& jobs) {
   for (size_t i = 0; i < jobs.size() && i < kWhyMax; ++i) query.selectors.push_back(jobs[i].str());
   if (query.selectors.empty()) return;
   auto& connection = session.connection();
-  connection.query(std::move(query), session.answer_deadline(),
-                   [&app](Result<protocol::Answer> answer) {
-                     if (!answer) return;
-                     const auto parsed = Json::parse(answer->text);
-                     if (!parsed || parsed->as_array() == nullptr) return;
-                     for (const Json& job : *parsed->as_array()) {
-                       const Json* id = job.find("job");
-                       const Json* status = job.find("status");
-                       const Json* reason = job.find("reason");
-                       if (!id || !status || !reason || !id->as_string() || !status->as_string() ||
-                           !reason->as_string()) {
-                         continue;
-                       }
-                       const std::string& state = *status->as_string();
-                       if (state != "queued" && state != "waiting") continue;
-                       app.out.note("job " + short_id(*id->as_string()) + " is " + state + ": " +
-                                    *reason->as_string());
-                     }
-                   });
+  connection.query(
+      std::move(query), session.answer_deadline(), [&app](Result<protocol::Answer> answer) {
+        if (!answer) return;
+        const auto parsed = Json::parse(answer->text);
+        if (!parsed || parsed->as_array() == nullptr) return;
+        for (const Json& job : *parsed->as_array()) {
+          const Json* id = job.find("job");
+          const Json* status = job.find("status");
+          const Json* reason = job.find("reason");
+          if (!id || !status || !reason || !id->as_string() || !status->as_string() ||
+              !reason->as_string()) {
+            continue;
+          }
+          const std::string& state = *status->as_string();
+          if (state != "queued" && state != "waiting") continue;
+          const Json* fix = job.find("fix");
+          const bool has_fix = fix != nullptr && fix->as_string() != nullptr;
+          app.out.note("job " + short_id(*id->as_string()) + " is " + state + ": " +
+                       *reason->as_string() + (has_fix ? "; " + *fix->as_string() : std::string()));
+        }
+      });
 }
 
 void note_no_room(App& app, const Error& reason) {
