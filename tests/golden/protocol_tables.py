@@ -49,7 +49,7 @@ def structs(text):
 
 def type_name(cpp, owner):
     cpp = cpp.replace(" ", "")
-    wrapped = re.match(r"std::(vector|optional)<(.*)>$", cpp)
+    wrapped = re.match(r"(?:std::)?(vector|optional|Rare)<(.*)>$", cpp)
     if wrapped:
         inner = type_name(wrapped.group(2), owner)
         return f"list of {inner}" if wrapped.group(1) == "vector" else f"optional {inner}"

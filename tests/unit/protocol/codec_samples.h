@@ -107,6 +107,10 @@ class Filler {
   void fill(std::optional<T>& value) {
     fill(value.emplace());
   }
+  template <class T>
+  void fill(Rare<T>& value) {
+    fill(value.emplace());
+  }
   void fill(std::pair<std::string, std::string>& value) {
     fill(value.first);
     fill(value.second);
@@ -177,6 +181,11 @@ class Dumper {
   void dump(E& value) { out += std::to_string(static_cast<int>(value)); }
   template <class T>
   void dump(std::optional<T>& value) {
+    out += value ? "some " : "none";
+    if (value) dump(*value);
+  }
+  template <class T>
+  void dump(Rare<T>& value) {
     out += value ? "some " : "none";
     if (value) dump(*value);
   }
