@@ -67,7 +67,7 @@ int append(const std::string& folder, size_t count) {
 }
 
 int spawn(size_t slots, size_t count) {
-  char name[] = "true";
+  char name[] = "/usr/bin/true";  // looking it up in the PATH is no part of starting it
   char* const arguments[] = {name, nullptr};
   size_t running = 0;
   size_t started = 0;
@@ -75,7 +75,7 @@ int spawn(size_t slots, size_t count) {
   while (started < count || running > 0) {
     while (started < count && running < slots) {
       pid_t child = 0;
-      if (posix_spawnp(&child, name, nullptr, nullptr, arguments, environ) != 0) die("posix_spawn");
+      if (posix_spawn(&child, name, nullptr, nullptr, arguments, environ) != 0) die("posix_spawn");
       ++started;
       ++running;
     }

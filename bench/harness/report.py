@@ -96,12 +96,13 @@ def write_json(path, about, groups, rows):
 
 
 PLOT = """set terminal {terminal}
+set termoption noenhanced
 set output "{output}"
 set title "{title}"
 set logscale x
 set xrange [0.2:20]
 set yrange [-0.8:{top}]
-set xtics ("½" 0.5, "bar" 1, "2 ×" 2, "5 ×" 5, "10 ×" 10)
+set xtics ("½ bar" 0.5, "bar" 1, "2 × bar" 2, "5 × bar" 5, "10 × bar" 10)
 set ytics out nomirror
 set grid xtics
 set key outside bottom center horizontal
