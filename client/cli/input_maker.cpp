@@ -183,13 +183,13 @@ Result<Payload> InputMaker::make(const Item& item) const {
   Json own;
   const Json* data = fixed_ ? &*fixed_ : &item.data;
   const std::string* raw = fixed_ ? &fixed_raw_ : &item.raw;
-  static const std::string kNone;
+  static const std::string none;
   if (text_ || input_) {
     auto rendered = rendered_data(item, job);
     if (!rendered) return fail(rendered.error());
     own = std::move(*rendered);
     data = &own;
-    raw = &kNone;
+    raw = &none;
   }
   if (is_prompt_) return prompt_payload(*data, job);
   // A worker would refuse it, one job after another.

@@ -245,6 +245,15 @@ class Bulk(harness.GridCase):
         self.check(self.grid.run("submit", "workflow", "zgrid.echo", "--array", "1-3", "--text",
                                  "{{line}}"), 65, "{{line}} is unknown", "data.text")
 
+    def test_the_rest_of_a_file_on_stdin_is_read_and_not_what_was_read_before(self):
+        self.lines("three", ["head", "a", "b"])
+        script = 'read -r first; "$0" submit workflow zgrid.echo --each-line -; echo "after: $(cat)"'
+        with open(self.grid.dir / "three", "rb") as stdin:
+            done = subprocess.run(["sh", "-c", script, harness.binary()], env=self.grid.env,
+                                  stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                  cwd=self.grid.dir, timeout=20, check=True)
+        self.assertEqual(done.stdout, b"a\nb\nafter: \n")
+
     def test_json_gives_a_result_for_each_as_it_ends(self):
         results = self.submit("zgrid.echo", "--array", "1-20", "--json", "--run", "lines").lines
         self.assertEqual(sorted(result["index"] for result in results), list(range(1, 21)))
@@ -344,6 +353,23 @@ class FullQueue(harness.GridCase):
         done = self.grid.ok("submit", "workflow", "brief", "--each-line", "-", "--quiet",
                             timeout=60, input="\n".join(words).encode())
         self.assertEqual(done.out.splitlines(), words)
+
+
+class Restart(harness.GridCase):
+    @classmethod
+    def set_up(cls):
+        cls.broker = cls.grid.broker()
+        cls.grid.worker("ann", slots=4)
+
+    def test_a_broker_that_dies_half_way_costs_nothing(self):
+        words = [f"w{i}" for i in range(300)]
+        (self.grid.dir / "words").write_text("\n".join(words))
+        command = self.grid.start("submit", "workflow", "brief", "--each-line", "words", name="bulk")
+        harness.wait_until(lambda: "w40" in command.out, what="the first results")
+        self.broker.kill()
+        self.grid.broker(name="again")
+        self.assertEqual(command.popen.wait(60), 0, command.log)
+        self.assertEqual(command.out.splitlines(), words)
 
 
 if __name__ == "__main__":
