@@ -59,17 +59,19 @@ class Jobs {
     job.owner = "ada@desk";
     return job;
   }
-  PutState start(const JobId& id) {
+  PutState start(const JobId& id, uint64_t seq) {
     PutState state;
     state.id = id;
+    state.seq = seq;
     state.status = JobStatus::running;
     state.attempt = 1;
     state.worker = facts_;
     return state;
   }
-  PutEnd end(const JobId& id) {
+  PutEnd end(const JobId& id, uint64_t seq) {
     PutEnd end;
     end.id = id;
+    end.seq = seq;
     end.attempt = 1;
     end.worker = facts_;
     end.output = payload_;
@@ -101,8 +103,8 @@ void whole_life(benchmark::State& state, const std::string& kind, bool folded) {
       PutJob job = jobs.accept(++seq);
       const JobId id = job.id;
       begin.emplace_back(std::move(job));
-      begin.emplace_back(jobs.start(id));
-      (folded ? begin : end).emplace_back(jobs.end(id));
+      begin.emplace_back(jobs.start(id, seq));
+      (folded ? begin : end).emplace_back(jobs.end(id, seq));
     }
     must((*store)->commit(begin));
     must((*store)->tend());
@@ -135,8 +137,8 @@ void BM_Retention(benchmark::State& state) {
       old.seq = seq;
       old.owner = job.owner;
       batch.push_back(std::move(old));
-      begin.emplace_back(jobs.start(job.id));
-      end.emplace_back(jobs.end(job.id));
+      begin.emplace_back(jobs.start(job.id, seq));
+      end.emplace_back(jobs.end(job.id, seq));
       begin.emplace_back(std::move(job));
     }
     if (state.range(1) != 0 && ended.size() > kept) {

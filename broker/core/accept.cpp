@@ -70,9 +70,7 @@ std::optional<Error> check_admission(const State& s, const Owner& owner, uint64_
 }
 
 Job& accept(State& s, NewJob fresh) {
-  auto owned = std::make_unique<Job>();
-  Job& job = *owned;
-  job.id = fresh.id;
+  Job& job = s.jobs.add(fresh.id);
   job.seq = s.next_seq++;
   job.entry = fresh.spec;
   acquire(job.entry);
@@ -126,7 +124,6 @@ Job& accept(State& s, NewJob fresh) {
   ++s.counts.accepted;
   ++s.counts.unfinished;
   ++s.by_status[static_cast<size_t>(job.status)];
-  s.jobs.emplace(job.id, std::move(owned));
   return job;
 }
 

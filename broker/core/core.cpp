@@ -32,9 +32,7 @@ void hold_key(State& s, const std::string& key, const JobId& id, uint64_t seq) {
 void Core::restore(StoredJob&& stored) {
   State& s = *state_;
   PutJob& accepted = stored.accepted;
-  auto owned = std::make_unique<Job>();
-  Job& job = *owned;
-  job.id = accepted.id;
+  Job& job = s.jobs.add(accepted.id);
   job.seq = accepted.seq;
   job.entry =
       intern(s, accepted.spec, accepted.pinned, stored.state.losses >= limits::kLossesBeforeAlone);
@@ -78,7 +76,6 @@ void Core::restore(StoredJob&& stored) {
   ++s.by_status[static_cast<size_t>(job.status)];
   if (job.status == JobStatus::queued) enqueue(s, job);
   if (job.status == JobStatus::running && !is_group) s.detached.insert(job.id);
-  s.jobs.emplace(job.id, std::move(owned));
 }
 
 void Core::restore(EndedJob&& ended) {

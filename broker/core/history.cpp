@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "broker/core/job_table.h"
 #include "protocol/base/check.h"
 
 namespace zgrid::broker {
@@ -163,14 +164,7 @@ void History::pop_forgotten() {
 
 namespace {
 
-// The tail of an id is random; what a hostile client could make of it is slow lookups.
-uint64_t hash_of(const JobId& id) {
-  uint64_t bits = 0;
-  std::memcpy(&bits, id.bytes.data() + 8, sizeof bits);
-  bits *= 0x9e3779b97f4a7c15u;
-  return bits ^ bits >> 32;
-}
-
+uint64_t hash_of(const JobId& id) { return IdTailHash{}(id); }
 uint8_t tag_of(uint64_t hash) { return static_cast<uint8_t>(hash >> 56) | 1; }
 
 }  // namespace

@@ -90,10 +90,7 @@ int severity(JobStatus status) {
   return 0;
 }
 
-Job* find_job(State& s, const JobId& id) {
-  const auto it = s.jobs.find(id);
-  return it == s.jobs.end() ? nullptr : it->second.get();
-}
+Job* find_job(State& s, const JobId& id) { return s.jobs.find(id); }
 
 void set_status(State& s, Job& job, JobStatus status) {
   --s.by_status[static_cast<size_t>(job.status)];
@@ -262,7 +259,7 @@ void end_job(State& s, Job& job, Outcome outcome, Payload output) {
   ++s.counts.ended;
   --s.counts.unfinished;
   release(s, job.entry);
-  s.jobs.erase(JobId(job.id));
+  s.jobs.erase(job);
   if (!parent.is_nil()) on_child_ended(s, parent, status);
 }
 

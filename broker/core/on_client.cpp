@@ -110,10 +110,8 @@ Result<JobId> resolve(const State& s, const ClientSession& client, const std::st
     found = id;
     return is_first;
   };
-  for (const auto& [id, job] : s.jobs) {
-    if (!consider(id)) return fail(Errc::ambiguous, "several jobs end in '" + selector + "'");
-  }
   bool is_ambiguous = false;
+  s.jobs.for_each([&](const Job& job) { is_ambiguous |= !consider(job.id); });
   s.history.for_each([&](const Past& past) { is_ambiguous |= !consider(past.id); });
   if (is_ambiguous) return fail(Errc::ambiguous, "several jobs end in '" + selector + "'");
   if (!found) return fail(Errc::not_found, "no job ends in '" + selector + "'", "see `zgrid jobs`");

@@ -18,6 +18,7 @@
 #include "broker/core/core.h"
 #include "broker/core/feed.h"
 #include "broker/core/history.h"
+#include "broker/core/job_table.h"
 #include "broker/core/list.h"
 #include "broker/core/outbox.h"
 
@@ -234,8 +235,8 @@ struct State {
   Outbox outbox;
 
   uint64_t next_seq = 1;
-  std::unordered_map<JobId, std::unique_ptr<Job>> jobs;  // unfinished; only looked up
-  History history;                                       // ended
+  JobTable<Job> jobs;  // unfinished
+  History history;     // ended
   Feed feed;
   PastLogs past_logs;
   std::unordered_map<std::string, JobId> keys;
@@ -346,8 +347,7 @@ void send_past_events(State& s, SessionId session, const JobId& job);
 
 // ---- why (explain.cpp) ----------------------------------------------------------------
 
-void on_explain(State& s, SessionId session, const ClientSession& client,
-                const protocol::Query& m);
+void on_explain(State& s, SessionId session, const ClientSession& client, const protocol::Query& m);
 void on_explain_read(State& s, SessionId session, uint64_t request,
                      std::vector<Core::Explained> jobs);
 

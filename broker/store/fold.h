@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-#include "broker/store/flat_map.h"
 #include "broker/store/job_store.h"
+#include "protocol/base/flat_map.h"
 
 namespace zgrid::broker {
 
@@ -51,7 +51,7 @@ class Fold {
   std::vector<uint64_t> forgotten_;
   std::vector<const PutDrain*> drains_;
   std::optional<PutClock> clock_;
-  SeqMap places_;
+  NumberMap places_;
 };
 
 }  // namespace zgrid::broker

@@ -7,7 +7,7 @@
 #include <array>
 #include <cstdint>
 
-#include "broker/store/flat_map.h"
+#include "protocol/base/flat_map.h"
 #include "protocol/base/ids.h"
 
 namespace zgrid::broker {

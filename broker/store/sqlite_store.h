@@ -12,12 +12,12 @@
 #include <vector>
 
 #include "broker/store/facts_table.h"
-#include "broker/store/flat_map.h"
 #include "broker/store/fold.h"
 #include "broker/store/job_store.h"
 #include "broker/store/sqlite_db.h"
 #include "broker/store/sqlite_rows.h"
 #include "broker/store/store_files.h"
+#include "protocol/base/flat_map.h"
 
 namespace zgrid::broker {
 
@@ -97,7 +97,7 @@ class SqliteStore final : public JobStore {
   std::string accepted_part_, state_part_, ended_part_;  // of the row that is being written
   std::vector<uint64_t> purged_seqs_;                    // of the purge that is being written
   // The status of each unfinished job by its seq; complete once recover() went through.
-  SeqMap unfinished_;
+  NumberMap unfinished_;
   bool unfinished_known_ = false;
   bool low_space_ = false;
   bool dead_ = false;  // after a fatal error

@@ -9,7 +9,7 @@
 
 #include "protocol/base/check.h"
 
-namespace zgrid::broker {
+namespace zgrid {
 
 // `Hash` is a function object: Key to uint64_t, of which the low bits are used.
 template <class Key, class Hash>
@@ -105,13 +105,13 @@ class FlatMap {
   size_t size_ = 0;
 };
 
-// The numbers of jobs are the broker's own, so that nobody can choose ones that collide.
-struct SeqHash {
-  uint64_t operator()(uint64_t seq) const {
-    const uint64_t mixed = seq * 0x9e3779b97f4a7c15;
+// For numbers that are our own, so that nobody can choose ones that collide.
+struct NumberHash {
+  uint64_t operator()(uint64_t number) const {
+    const uint64_t mixed = number * 0x9e3779b97f4a7c15;
     return mixed ^ mixed >> 32;
   }
 };
-using SeqMap = FlatMap<uint64_t, SeqHash>;
+using NumberMap = FlatMap<uint64_t, NumberHash>;
 
-}  // namespace zgrid::broker
+}  // namespace zgrid
