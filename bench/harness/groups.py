@@ -217,7 +217,7 @@ def queued_cost(lab, queued=1_000_000):
         with Grid(lab, "memory", settings={"ZGRID_BROKER__IN_FLIGHT_MAX": "100000000"}) as grid:
             yield Group("many queued jobs", "jobs/s", {
                 "1 k queued": rate(grid.load, "--jobs", queued // 2, "--window", 1000, "--steady"),
-                "1 M queued": rate(grid.load, "--jobs", 2 * queued + queued // 2, "--window", queued,
-                                   "--steady"),
+                "1 M queued": rate(grid.load, "--jobs", 2 * queued + queued // 2, "--window",
+                                   queued, "--steady"),
             }, {"queued-cost": over("1 k queued", "1 M queued")})
     return opened

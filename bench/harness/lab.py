@@ -1,4 +1,4 @@
-"""Where measurements run: the programs of a build, a folder that goes away again, private processes.
+"""Where measurements run: a build's programs, a folder that goes again, private processes.
 
 Everything listens on 127.0.0.1 only and is ended by its process id.
 """

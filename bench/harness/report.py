@@ -50,7 +50,8 @@ def figure(value):
     """Three digits that count."""
     if abs(value) >= 1000:
         return f"{value:,.0f}"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:.{decimals}f}"
 
 
 def spread(values):
@@ -76,7 +77,8 @@ def print_row(row):
 
 
 def markdown(rows):
-    lines = ["| | ÷ | measured | min–max | bar | goal | |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    lines = ["| | ÷ | measured | min–max | bar | goal | |",
+             "| --- | --- | --- | --- | --- | --- | --- |"]
     for row in rows:
         if row.bar:
             sign = "≥" if row.bar["better"] == "more" else "≤"

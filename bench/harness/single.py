@@ -36,8 +36,9 @@ def idle(lab, workers=100, seconds=20):
 
 def matching(lab, repetitions):
     """Time of one job in the core alone, with 10,000 idle workers over that with one."""
-    text = output_of([lab.program("bench/micro/core_bench"), "--benchmark_filter=BM_Workers/(1|10000)$",
-                      "--benchmark_format=json", f"--benchmark_repetitions={repetitions}",
+    text = output_of([lab.program("bench/micro/core_bench"),
+                      "--benchmark_filter=BM_Workers/(1|10000)$", "--benchmark_format=json",
+                      f"--benchmark_repetitions={repetitions}",
                       "--benchmark_enable_random_interleaving=true"], timeout=600)
     times = {}
     for run in json.loads(text)["benchmarks"]:
