@@ -96,6 +96,13 @@ class Bench(harness.GridCase):
         self.assertEqual(found["job"], "word-count")
         self.assertEqual(len(found["rows"]), 2)
 
+    def test_prompts_can_be_measured(self):
+        settings = self.grid.dir / "provider.toml"
+        settings.write_text('[[worker.provider]]\nname = "cat"\nkind = "command"\n'
+                            'argv = ["cat"]\n')
+        found = self.document("--prompt", "Say hello", "--jobs", "4", "--config", str(settings))
+        self.assertEqual(found["job"], "prompt")
+
     def test_csv_has_a_line_of_names_and_one_for_each_row(self):
         done = self.alone("--jobs", "20", "--csv")
         self.assertEqual(done.code, 0, done)
