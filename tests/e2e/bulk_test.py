@@ -247,7 +247,8 @@ class Bulk(harness.GridCase):
 
     def test_the_rest_of_a_file_on_stdin_is_read_and_not_what_was_read_before(self):
         self.lines("three", ["head", "a", "b"])
-        script = 'read -r first; "$0" submit workflow zgrid.echo --each-line -; echo "after: $(cat)"'
+        script = ('read -r first; "$0" submit workflow zgrid.echo --each-line -; '
+                  'echo "after: $(cat)"')
         with open(self.grid.dir / "three", "rb") as stdin:
             done = subprocess.run(["sh", "-c", script, harness.binary()], env=self.grid.env,
                                   stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -364,7 +365,8 @@ class Restart(harness.GridCase):
     def test_a_broker_that_dies_half_way_costs_nothing(self):
         words = [f"w{i}" for i in range(300)]
         (self.grid.dir / "words").write_text("\n".join(words))
-        command = self.grid.start("submit", "workflow", "brief", "--each-line", "words", name="bulk")
+        command = self.grid.start("submit", "workflow", "brief", "--each-line", "words",
+                                  name="bulk")
         harness.wait_until(lambda: "w40" in command.out, what="the first results")
         self.broker.kill()
         self.grid.broker(name="again")
