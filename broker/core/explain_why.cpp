@@ -263,7 +263,8 @@ Why why_ended(const StoredJob& job) {
     if (!error.step.empty()) why.reason += ", in step '" + error.step + "'";
     why.reason += ": " + error.message.substr(0, error.message.find('\n'));
     const bool is_told = error.message.find("exit code") != std::string::npos;
-    if (error.exit_code && !is_told) why.reason += " (exit code " + std::to_string(*error.exit_code) + ")";
+    if (error.exit_code && !is_told)
+      why.reason += " (exit code " + std::to_string(*error.exit_code) + ")";
   }
   why.fix = fix_of(job.accepted.id, outcome, worker);
   return why;

@@ -37,7 +37,9 @@ int run(App& app, const DoctorCommand&) {
     findings.ok("config", settings->origin.empty() ? "no configuration but the defaults"
                                                    : "the configuration is valid");
   } else {
-    findings.problem("config", settings.error());
+    const std::string& hint = settings.error().hint;
+    findings.problem("config", settings.error().message,
+                     hint.empty() ? "mend it; `zgrid config schema` shows every key" : hint);
     settings = conf::Settings{};  // the rest is looked at as if there were none
   }
   const auto roots = check_secret(app, *settings, findings);

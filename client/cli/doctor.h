@@ -31,8 +31,9 @@ class Findings {
   void problem(std::string check, std::string message, std::string fix) {
     add({std::move(check), Finding::Level::problem, std::move(message), std::move(fix)});
   }
-  void problem(std::string check, const Error& error) {
-    problem(std::move(check), error.message, error.hint);
+  // `fix` is for an error that brings no advice of its own.
+  void problem(std::string check, const Error& error, const std::string& fix) {
+    problem(std::move(check), error.message, error.hint.empty() ? fix : error.hint);
   }
   [[nodiscard]] const std::vector<Finding>& list() const { return list_; }
 

@@ -75,7 +75,7 @@ Heard listen(const conf::Settings& settings, const std::vector<protocol::Root>& 
   options.port = settings.grid.beacon_port;
   auto socket = protocol::BeaconSocket::open(options);
   if (!socket) {
-    findings.problem("beacon", socket.error().message, socket.error().hint);
+    findings.problem("beacon", socket.error(), "name brokers with --broker or grid.peers");
     return {};
   }
   const protocol::BeaconSocket& watched = **socket;  // lives as long as the finder
@@ -202,7 +202,7 @@ void judge_workers(Session& session, Findings& findings) {
   }
   query.what = protocol::Query::What::workers;
   const auto answer = session.ask(query);
-  if (!answer) return findings.problem("broker", answer.error());
+  if (!answer) return findings.problem("broker", answer.error(), "look at the log of the broker");
   const std::string version = session.connection().welcome().program_version;
   size_t online = 0;
   for (const protocol::WorkerView& worker : answer->workers) {
@@ -237,7 +237,7 @@ bool try_broker(App& app, conf::Settings settings, const std::vector<protocol::R
   settings.client.connect_timeout = kConnectPatience;
   auto session = Session::open_at(app, settings, Place{{endpoint}, roots});
   if (!session) {
-    findings.problem("broker", session.error());
+    findings.problem("broker", session.error(), "look at the log of the broker");
     return false;
   }
   Session& s = **session;
@@ -245,11 +245,13 @@ bool try_broker(App& app, conf::Settings settings, const std::vector<protocol::R
   if (end == Session::End::signal) Signals::die_by(s.signal());
   if (end != Session::End::done) {
     const Error& error = s.lost_error();
-    findings.problem("broker", error.message,
-                     error.code == Errc::no_broker
-                         ? "something listens there that does not answer as a broker: mend the "
-                           "address, or see whether the broker is stopped or starved"
-                         : error.hint);
+    if (error.code != Errc::no_broker) {
+      findings.problem("broker", error, "look at the log of the broker");
+    } else {
+      findings.problem("broker", error.message,
+                       "something listens there that does not answer as a broker: mend the "
+                       "address, or see whether the broker is stopped or starved");
+    }
     return false;
   }
   judge_welcome(app, s.connection(), findings);

@@ -26,6 +26,8 @@ constexpr uint64_t kSpaceGood = 1ull << 30;
 // Reading all of a larger store takes longer than a look at the machine may.
 constexpr uint64_t kStoreChecked = 1ull << 30;
 constexpr Millis kProviderPatience{2000};
+constexpr const char* kNewSecret =
+    "copy the secret of another machine, or make a new one: zgrid secret new --out FILE";
 
 // The folder of `path`, or the nearest one above it that exists.
 std::string existing_folder(const std::string& path) {
@@ -81,14 +83,16 @@ void check_store_file(const std::string& path, Findings& findings) {
     if (!lock && lock.error().code == Errc::cannot_create) {
       return findings.ok("store", path + " is in use by a broker, " + format_size(size));
     }
-    if (!lock) return findings.problem("store", lock.error());
+    if (!lock) return findings.problem("store", lock.error(), "see who may write there");
   }
   if (size > kStoreChecked) {
     return findings.skipped(
         "store", path + " has " + format_size(size) + ": `zgrid store check` reads all of it");
   }
   const auto report = broker::check_store(path);
-  if (!report) return findings.problem("store", report.error());
+  if (!report) {
+    return findings.problem("store", report.error(), "`zgrid store check` tells more");
+  }
   if (report->damages.empty()) {
     return findings.ok("store", path + " is sound: " + std::to_string(report->unfinished) +
                                     " unfinished and " + std::to_string(report->ended) +
@@ -111,7 +115,7 @@ void check_store_of(App& app, const conf::Settings& settings, Findings& findings
   std::error_code ignored;
   if (fs::is_directory(fs::path(path).parent_path(), ignored)) {
     if (auto local = broker::refuse_network_folder(path); !local) {
-      findings.problem("store", local.error());
+      findings.problem("store", local.error(), "put the store on a local disk");
     }
   }
   if (!fs::exists(path, ignored)) {
@@ -169,17 +173,19 @@ std::vector<protocol::Root> check_secret(App& app, const conf::Settings& setting
                                          Findings& findings) {
   auto secret = load_secret(app, settings);
   if (!secret) {
-    findings.problem("secret", secret.error());
+    findings.problem("secret", secret.error(), kNewSecret);
     return {};
   }
   const auto info = protocol::inspect_secret(secret->text);
   if (!info) {
-    findings.problem("secret", secret->origin + ": " + info.error().message, info.error().hint);
+    Error error = info.error();
+    error.message = secret->origin + ": " + error.message;
+    findings.problem("secret", error, kNewSecret);
     return {};
   }
   auto roots = load_roots(app, settings);
   if (!roots) {
-    findings.problem("secret", roots.error());
+    findings.problem("secret", roots.error(), kNewSecret);
     return {};
   }
   const std::string grid = "grid " + protocol::grid_id(roots->front());

@@ -127,6 +127,30 @@ TEST(Definition, an_error_says_where_and_what) {
   }
 }
 
+TEST(Definition, every_mistake_is_told_with_its_line) {
+  std::vector<std::string> problems;
+  parse_workflows(R"([workflow.one]
+time_limit = "soon"
+[[workflow.one.step]]
+id = "a"
+emit = ["Made"]
+run = "make"
+
+[workflow.two]
+[[workflow.two.step]]
+id = "b"
+accepts = ["Lost"]
+run = ["cat"]
+)",
+                  "jobs.toml", "/jobs", problems);
+  ASSERT_EQ(problems.size(), 5u);
+  EXPECT_THAT(problems[0], HasSubstr("jobs.toml:2: workflow 'one': time_limit"));
+  EXPECT_THAT(problems[1], HasSubstr("jobs.toml:6: workflow 'one', step 'a': run is no list"));
+  EXPECT_THAT(problems[2], HasSubstr("jobs.toml:5: workflow 'one', step 'a': unknown key 'emit'"));
+  EXPECT_THAT(problems[3], HasSubstr("workflow 'two': no step accepts StartEvent"));
+  EXPECT_THAT(problems[4], HasSubstr("accepts 'Lost', which no step emits"));
+}
+
 TEST(Definition, an_error_of_the_file_itself) {
   EXPECT_THAT(error_of(""), HasSubstr("defines no workflow"));
   EXPECT_THAT(error_of("[workflow.w]\n"), HasSubstr("has no [[workflow.w.step]]"));
