@@ -59,13 +59,13 @@ def output_of(command, env=None, timeout=300):
     return done.stdout
 
 
-def until(condition, what, seconds=START_SECONDS):
+def until(condition, what, seconds=START_SECONDS, pause=0.002):
     """What `condition` returns once that is true."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise Failed(f"{what} did not happen within {seconds} s")
-        time.sleep(0.002)
+        time.sleep(pause)
     return value
 
 
