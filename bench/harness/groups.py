@@ -70,14 +70,14 @@ def clients(lab, jobs):
                        ("--jobs", jobs, "--clients", 10, "--window", 100))
 
 
-def latency(lab, jobs=LATENCY_JOBS):
+def latency(lab, jobs=LATENCY_JOBS, appends=1000):
     @contextlib.contextmanager
     def opened():
         with Grid(lab, "memory") as memory, Grid(lab, "sqlite") as sqlite:
             one = ("--window", 1, "--jobs", jobs)
 
             def append():
-                return lab.measure("bench_machine", "append", lab.folder, 1000)["p50_us"]
+                return lab.measure("bench_machine", "append", lab.folder, appends)["p50_us"]
 
             sides = {
                 "raw CURVE proxy": p50(raw(lab), *one),
