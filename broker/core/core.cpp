@@ -56,7 +56,7 @@ void Core::restore(StoredJob&& stored) {
   job.not_before = stored.state.not_before;
   job.assigned = stored.state.assigned;
   if (!stored.state.lost.empty()) job.more().lost = std::move(stored.state.lost);
-  if (stored.state.spent.since.us != 0) job.more().spent = stored.state.spent;
+  if (stored.state.spent) job.more().spent = *stored.state.spent;
   if (!accepted.trace.empty()) job.more().trace = accepted.trace;
   if (!accepted.retry_of.is_nil()) job.more().retry_of = accepted.retry_of;
   if (!accepted.parent.is_nil()) job.more().parent = accepted.parent;

@@ -47,7 +47,7 @@ Spent spent_by(const State& s, const Job& job) {
 
 Spent spent_by(const StoredJob& job) {
   const PutEnd& end = *job.ended;
-  Spent spent = job.state.spent;
+  Spent spent = job.state.spent ? *job.state.spent : Spent{};
   const GridTime begin = spent.since.us != 0 ? spent.since : job.accepted.accepted;
   std::optional<GridTime> assigned;
   if (job.state.status == JobStatus::running && end.attempt > 0) {

@@ -113,7 +113,7 @@ void put_state(State& s, const Job& job) {
   record.assigned = job.assigned;
   if (job.extra) {
     record.lost = job.extra->lost;
-    record.spent = job.extra->spent;
+    if (job.extra->spent.since.us != 0) record.spent = job.extra->spent;
   }
   s.effects.records.emplace_back(std::move(record));
 }

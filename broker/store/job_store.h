@@ -45,6 +45,7 @@ struct PutJob {
 struct Spent {
   Micros waiting{0}, queued{0}, running{0};
   GridTime since;  // when it was queued last; 0 = at its acceptance
+  friend bool operator==(const Spent&, const Spent&) = default;
 };
 
 // Its state changed. Not terminal.
@@ -60,7 +61,7 @@ struct PutState {
   GridTime not_before;            // backoff or delayed start
   WallTime assigned;              // when the current or last attempt was
   std::vector<std::string> lost;  // why each lost attempt was lost
-  Spent spent;
+  Rare<Spent> spent;
 };
 
 // It ended. Final: a store refuses nothing here, the core never ends a job twice.

@@ -209,11 +209,11 @@ void encode_state(const PutState& state, uint64_t seq, FactsNumber worker, std::
   w.i64(state.assigned.us);
   w.u32(static_cast<uint32_t>(state.lost.size()));
   for (const std::string& reason : state.lost) w.text(reason);
-  if (state.spent.since.us != 0) {
-    w.i64(state.spent.waiting.count());
-    w.i64(state.spent.queued.count());
-    w.i64(state.spent.running.count());
-    w.i64(state.spent.since.us);
+  if (state.spent) {
+    w.i64(state.spent->waiting.count());
+    w.i64(state.spent->queued.count());
+    w.i64(state.spent->running.count());
+    w.i64(state.spent->since.us);
   }
   w.seal(PartKind::state, seq);
 }
@@ -239,10 +239,11 @@ Result<StatePart> decode_state(std::string_view part, uint64_t seq) {
     if (count > r->left() / sizeof(uint32_t)) return corrupt("the state");
     for (uint32_t i = 0; i < count; ++i) state.lost.emplace_back(r->text());
     if (r->left() > 0) {  // it was queued more than once
-      state.spent.waiting = Micros{r->i64()};
-      state.spent.queued = Micros{r->i64()};
-      state.spent.running = Micros{r->i64()};
-      state.spent.since.us = r->i64();
+      Spent& spent = state.spent.emplace();
+      spent.waiting = Micros{r->i64()};
+      spent.queued = Micros{r->i64()};
+      spent.running = Micros{r->i64()};
+      spent.since.us = r->i64();
     }
   }
   if (!known || !r->finished()) return corrupt("the state");

@@ -53,7 +53,8 @@ inline PutState full_state() {
   state.not_before = GridTime{99};
   state.assigned = WallTime{98};
   state.lost = {"the worker went away", "", std::string("a\0b", 3)};
-  state.spent = {Micros{1'000'000}, Micros{2'500'000}, Micros{7}, GridTime{1'600'000'000'000'000}};
+  state.spent =
+      Spent{Micros{1'000'000}, Micros{2'500'000}, Micros{7}, GridTime{1'600'000'000'000'000}};
   return state;
 }
 

@@ -165,10 +165,7 @@ inline void expect_same(const PutState& a, const PutState& b) {
   EXPECT_EQ(a.not_before, b.not_before);
   EXPECT_EQ(a.assigned, b.assigned);
   EXPECT_EQ(a.lost, b.lost);
-  EXPECT_EQ(a.spent.waiting, b.spent.waiting);
-  EXPECT_EQ(a.spent.queued, b.spent.queued);
-  EXPECT_EQ(a.spent.running, b.spent.running);
-  EXPECT_EQ(a.spent.since, b.spent.since);
+  EXPECT_EQ(a.spent, b.spent);
 }
 
 inline void expect_same(const PutEnd& a, const PutEnd& b) {

@@ -133,6 +133,20 @@ TEST_F(FeedTest, AnEventNamesItsJobAndItsWorker) {
   EXPECT_TRUE(answer.events[1].warning);
 }
 
+TEST_F(FeedTest, AWorkersClockIsComparedWithTheBrokersAtEachHeartbeat) {
+  hello();
+  join(kAda, ready("ada"));
+  const auto skew = [&] { return ask(Query::What::workers).workers.front().skew_ms; };
+  EXPECT_FALSE(skew());
+  Heartbeat beat;
+  beat.now = now().wall + Micros{3'600'000'000};
+  say(kAda, Role::worker, beat);
+  EXPECT_EQ(skew(), 3'600'000);
+  beat.now = now().wall - Micros{5'000};
+  say(kAda, Role::worker, beat);
+  EXPECT_EQ(skew(), -5);
+}
+
 TEST_F(FeedTest, LogLinesOfAJobThatEndedAreKeptForAWhile) {
   hello();
   join(kAda, ready("ada"));
