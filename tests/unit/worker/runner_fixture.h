@@ -20,7 +20,7 @@ class RunnerTest : public ::testing::Test {
     Outcome outcome;
     Payload output;
     [[nodiscard]] std::string text() const { return output.data.str(); }
-    [[nodiscard]] JobError error() const { return outcome.error.value_or(JobError{}); }
+    [[nodiscard]] JobError error() const { return outcome.error ? *outcome.error : JobError{}; }
   };
 
   RunnerTest() {
