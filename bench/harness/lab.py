@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -20,6 +21,8 @@ class Failed(Exception):
 
 class Lab:
     def __init__(self, build, folder=None):
+        # Ends as an exception, so that what was started is stopped.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         self.build = os.path.abspath(build)
         self.zgrid = self.program("client/cli/zgrid")
         self.temporary = tempfile.TemporaryDirectory(prefix="zgrid-bench-", dir=folder)
