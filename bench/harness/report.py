@@ -104,14 +104,18 @@ set title "{title}"
 set logscale x
 set xrange [0.2:20]
 set yrange [-0.8:{top}]
-set xtics ("½ bar" 0.5, "bar" 1, "2 × bar" 2, "5 × bar" 5, "10 × bar" 10)
+set xtics ("½" 0.5, "bar" 1, "2 ×" 2, "5 ×" 5, "10 ×" 10)
+set xlabel "as a part of the bar; longer is better"
+set lmargin at screen 0.46
+set rmargin at screen 0.97
 set ytics out nomirror
 set grid xtics
-set key outside bottom center horizontal
+set key at screen 0.97, screen 0.03 right bottom horizontal maxrows 1
+set bmargin at screen {bottom}
 set style fill solid 0.7 noborder
 set arrow from 1,-0.8 to 1,{top} nohead lw 2 lc rgb "#c03030" front
 plot "{data}" using (0.2):1:(0.2):2:($1-0.32):($1+0.32):3:ytic(7) with boxxyerror lc rgb variable \\
-       title "measured, as a part of its bar (longer is better)", \\
+       title "measured", \\
      "{data}" using 2:1:4:5 with xerrorbars lc rgb "#303030" pt 0 title "smallest and largest", \\
      "{data}" using 6:1 with points pt 9 ps 1.6 lc rgb "#2060c0" title "goal", \\
      NaN with lines lw 2 lc rgb "#c03030" title "bar"
@@ -133,11 +137,11 @@ def plot(stem, title, rows):
             label = f"{row.bar['text']} ÷ {row.bar['against']}".removesuffix(" ÷ ")
             file.write(f"{at} {clip(part(row.median))} {COLOURS[row.verdict]} {clip(low)} "
                        f"{clip(high)} {clip(part(row.bar['goal']))} \"{label}\"\n")
-    height = 160 + 36 * len(judged)
-    for terminal, suffix in ((f"pngcairo size 1200,{height}", "png"),
-                             (f"svg size 1200,{height} dynamic", "svg")):
+    height = 190 + 32 * len(judged)
+    for terminal, suffix in ((f"pngcairo size 1200,{height} font 'Sans,11'", "png"),
+                             (f"svg size 1200,{height} dynamic font 'Sans,12'", "svg")):
         script = PLOT.format(terminal=terminal, output=f"{stem}.{suffix}", title=title, data=data,
-                             top=len(judged) - 0.2)
+                             top=len(judged) - 0.2, bottom=130 / height)
         subprocess.run([gnuplot], input=script, text=True, check=True)
     return True
 
