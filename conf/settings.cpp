@@ -52,8 +52,18 @@ void apply_providers(TableReader& reader, const std::string& file, const PathBas
   settings.origin["worker.provider"] = file + ":" + std::to_string(line);
 }
 
-Result<void> apply_file(const Node& root, const std::string& file, const Environment& env,
-                        const std::vector<Key>& keys, Settings& settings) {
+using Problems = std::vector<Error>;
+
+void finish(TableReader& reader, Problems& problems) {
+  std::vector<std::string> found;
+  reader.finish_into(found);
+  for (std::string& message : found) {
+    problems.push_back({Errc::config, std::move(message), {}, Effect::none, 0});
+  }
+}
+
+void apply_file(const Node& root, const std::string& file, const Environment& env,
+                const std::vector<Key>& keys, Settings& settings, Problems& problems) {
   const PathBase base{folder_of(file), env.home};
   TableReader tables(root, file, "");
   for (const char* name : {"grid", "broker", "worker", "client"}) {
@@ -66,9 +76,9 @@ Result<void> apply_file(const Node& root, const std::string& file, const Environ
       apply(key, reader, file, node != nullptr ? node->line : 0, base, settings);
     }
     if (std::string_view(name) == "worker") apply_providers(reader, file, base, settings);
-    if (Result<void> done = reader.finish(); !done) return done;
+    finish(reader, problems);
   }
-  return tables.finish();
+  finish(tables, problems);
 }
 
 std::vector<std::string> split(const std::string& text) {
@@ -133,8 +143,8 @@ Result<void> judge_unknown(const std::string& name, const std::vector<Key>& keys
               like ? "did you mean " + *like + "?" : "see conf/zgrid.toml for all settings");
 }
 
-Result<void> apply_variables(const Environment& env, const std::vector<Key>& keys,
-                             Settings& settings) {
+void apply_variables(const Environment& env, const std::vector<Key>& keys, Settings& settings,
+                     Problems& problems) {
   const PathBase base{env.working_directory, env.home};
   std::map<std::string, const Key*> by_variable;
   for (const Key& key : keys) by_variable[key.variable()] = &key;
@@ -142,7 +152,9 @@ Result<void> apply_variables(const Environment& env, const std::vector<Key>& key
     if (name.compare(0, 6, "ZGRID_") != 0) continue;
     const auto found = by_variable.find(name);
     if (found == by_variable.end()) {
-      if (Result<void> judged = judge_unknown(name, keys); !judged) return judged;
+      if (Result<void> judged = judge_unknown(name, keys); !judged) {
+        problems.push_back(judged.error());
+      }
       continue;
     }
     if (text.empty()) continue;  // as if it were not set
@@ -150,13 +162,12 @@ Result<void> apply_variables(const Environment& env, const std::vector<Key>& key
     const Node table{Table{{key.name, node_of(text, key.form)}}, 0};
     TableReader reader(table, name, "");
     apply(key, reader, name, 0, base, settings);
-    if (Result<void> done = reader.finish(); !done) return done;
+    finish(reader, problems);
   }
-  return {};
 }
 
-Result<void> apply_files(const Environment& env, const std::string& config_file,
-                         const std::vector<Key>& keys, Settings& settings) {
+void apply_files(const Environment& env, const std::string& config_file,
+                 const std::vector<Key>& keys, Settings& settings, Problems& problems) {
   std::vector<std::string> files;  // the weakest first
   if (config_file.empty()) {
     files = {kSystemFile, env.config_dir() + "/config.toml", env.working_directory + "/zgrid.toml"};
@@ -165,14 +176,15 @@ Result<void> apply_files(const Environment& env, const std::string& config_file,
   }
   for (const std::string& file : files) {
     Result<Node> root = read_toml(file);
-    if (!root && root.error().code == Errc::not_found) {
-      if (config_file.empty()) continue;
-      return fail(Errc::config, root.error().message, "check the path given with --config");
+    if (root) {
+      apply_file(*root, file, env, keys, settings, problems);
+    } else if (root.error().code != Errc::not_found) {
+      problems.push_back(root.error());
+    } else if (!config_file.empty()) {
+      problems.push_back({Errc::config, root.error().message, "check the path given with --config",
+                          Effect::none, 0});
     }
-    if (!root) return fail(root.error());
-    if (Result<void> done = apply_file(*root, file, env, keys, settings); !done) return done;
   }
-  return {};
 }
 
 Result<void> check_together(const Settings& settings) {
@@ -190,14 +202,22 @@ Result<void> check_together(const Settings& settings) {
 }  // namespace
 
 Result<Settings> load(const Environment& env, const std::string& config_file) {
-  const std::vector<Key> keys = all_keys();
   Settings settings;
-  if (Result<void> done = apply_files(env, config_file, keys, settings); !done) {
-    return fail(done.error());
-  }
-  if (Result<void> done = apply_variables(env, keys, settings); !done) return fail(done.error());
-  if (Result<void> done = check_together(settings); !done) return fail(done.error());
+  std::vector<Error> problems = check(env, config_file, settings);
+  if (!problems.empty()) return fail(std::move(problems.front()));
   return settings;
+}
+
+std::vector<Error> check(const Environment& env, const std::string& config_file,
+                         Settings& settings) {
+  const std::vector<Key> keys = all_keys();
+  Problems problems;
+  apply_files(env, config_file, keys, settings, problems);
+  apply_variables(env, keys, settings, problems);
+  // With values that could not be read it would complain of defaults.
+  if (!problems.empty()) return problems;
+  if (Result<void> done = check_together(settings); !done) problems.push_back(done.error());
+  return problems;
 }
 
 std::vector<Shown> show(const Settings& settings) {

@@ -103,6 +103,9 @@ struct Environment {
 // Files and variables; flags are applied by the caller afterwards (record them in `origin`).
 // `config_file`: of --config, then only it is read, and it must exist. Errc::config.
 Result<Settings> load(const Environment& env, const std::string& config_file = {});
+// The same with every problem; with any, `settings` is what could be understood.
+std::vector<Error> check(const Environment& env, const std::string& config_file,
+                         Settings& settings);
 
 // Every key with its value and origin, in the order of the reference: for `config show`.
 struct Shown {

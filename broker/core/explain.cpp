@@ -76,12 +76,12 @@ Json worker_json(const State& s, const Candidate& one, size_t rank) {
   const Worker& worker = *one.worker;
   const bool can = one.excluded.rule.empty();
   Json score;
-  if (can && worker.place) {
+  if (can) {
     // The terms by which candidates are ordered: the lower the better, the first decides.
     score = Json::object()
                 .set("rank", uint64_t{rank})
-                .set("load", static_cast<double>(worker.place->load) / 1000)
-                .set("assignments_since", s.assignments - worker.place->last_used);
+                .set("load", static_cast<double>(worker.jobs.size()) / worker.slots)
+                .set("assignments_since", s.assignments - worker.last_used);
   }
   return Json::object()
       .set("id", worker.facts->id.str())

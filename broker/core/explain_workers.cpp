@@ -101,11 +101,16 @@ std::vector<Candidate> look_at_workers(const State& s, const Demand::Key& key,
   for (const auto& [id, worker] : s.workers) {
     seen.push_back({worker.get(), exclusion(s, *worker, key, demand)});
   }
-  std::sort(seen.begin(), seen.end(), [](const Candidate& a, const Candidate& b) {
+  // As order_of() in match.cpp.
+  const auto order = [](const Worker& worker) {
+    return std::make_tuple(worker.jobs.size() * 1000 / worker.slots, worker.last_used,
+                           worker.number);
+  };
+  std::sort(seen.begin(), seen.end(), [&](const Candidate& a, const Candidate& b) {
     const bool a_can = a.excluded.rule.empty();
     const bool b_can = b.excluded.rule.empty();
     if (a_can != b_can) return a_can;
-    if (a_can && a.worker->place && b.worker->place) return *a.worker->place < *b.worker->place;
+    if (a_can) return order(*a.worker) < order(*b.worker);
     if (a.excluded.is_lasting != b.excluded.is_lasting) return b.excluded.is_lasting;
     return std::tie(a.worker->facts->name, a.worker->number) <
            std::tie(b.worker->facts->name, b.worker->number);

@@ -8,6 +8,7 @@
 // Threads: one.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <string>
 #include <unordered_map>

@@ -114,12 +114,21 @@ int run(App& app, const ConfigCheckCommand& command) {
   if (!file.empty() && !std::filesystem::exists(file)) {
     return fail_with(app, {Errc::not_found, "no file '" + file + "'", "", Effect::none, 0});
   }
-  if (auto settings = conf::load(app.env, file); !settings) {
-    return fail_with(app, settings.error());
-  }
+  conf::Settings settings;
+  const std::vector<Error> problems = conf::check(app.env, file, settings);
   const std::string what = file.empty() ? "the configuration" : file;
-  app.out.facts(what + " is valid", {{"valid", Json(true)}});
-  return 0;
+  Json list = Json::array();
+  for (const Error& problem : problems) {
+    app.out.error(problem);
+    list.push(Json::object()
+                  .set("message", problem.message)
+                  .set("hint", problem.hint.empty() ? Json() : Json(problem.hint)));
+  }
+  if (problems.empty() || app.globals.json) {
+    app.out.facts(what + " is valid",
+                  {{"valid", Json(problems.empty())}, {"errors", std::move(list)}});
+  }
+  return problems.empty() ? 0 : exit_code(Errc::config);
 }
 
 int run(App& app, const ConfigSchemaCommand&) {

@@ -23,7 +23,7 @@ constexpr size_t kTriedMax = 8;
 
 std::string skew_text(int64_t ms) {
   const Millis size{std::abs(ms)};
-  return format_duration(size < Seconds{10} ? size : Millis{std::chrono::floor<Seconds>(size)}) +
+  return format_duration(size < Seconds{10} ? size : Millis{std::chrono::round<Seconds>(size)}) +
          (ms > 0 ? " ahead of" : " behind");
 }
 

@@ -188,7 +188,7 @@ void show_checked(App& app, const Checked& checked) {
                   .set("time_limit_ms", limit > 0 ? Json(limit) : Json()));
   }
   for (const std::string& error : checked.errors) {
-    view.text += (view.text.empty() ? "" : "\n") + error;
+    app.out.error({Errc::config, error, {}, Effect::none, 0});
   }
   // With errors the sound ones would only hide them.
   if (!checked.errors.empty()) view.rows.clear();
@@ -228,15 +228,7 @@ int run(App& app, const WorkflowCheckCommand& command) {
   }
   check_names(checked);
   show_checked(app, checked);
-  if (checked.errors.empty()) return 0;
-  const size_t count = checked.errors.size();
-  app.out.error({Errc::config,
-                 std::to_string(count) + (count == 1 ? " mistake" : " mistakes") +
-                     ": a worker would refuse to start with this",
-                 {},
-                 Effect::none,
-                 0});
-  return exit_code(Errc::config);
+  return checked.errors.empty() ? 0 : exit_code(Errc::config);
 }
 
 }  // namespace zgrid::cli

@@ -52,6 +52,18 @@ class Config(unittest.TestCase):
         self.assertIn("did you mean 'bind'?", done.err)
         self.assertEqual(self.grid.run("config", "check", "none.toml").code, 66)
 
+    def test_every_mistake_is_told(self):
+        path = self.grid.dir / "bad.toml"
+        path.write_text('[broker]\nlease = "soon"\nstor = "x"\n[worker]\nslots = -1\n[brokr]\n')
+        done = self.grid.run("config", "check", str(path), "--json")
+        self.assertEqual(done.code, 78, done)
+        told = [error["message"] for error in done.json["errors"]]
+        self.assertEqual(len(told), 4, told)
+        for line, words in ((2, "lease"), (3, "unknown key 'stor'"), (5, "slots"), (6, "brokr")):
+            self.assertTrue(any(f"bad.toml:{line}:" in text and words in text for text in told),
+                            (line, told))
+        self.assertEqual(self.grid.run("config", "check", str(path)).err.count("bad.toml:"), 4)
+
     def test_the_schema_is_the_reference_and_is_itself_valid(self):
         text = self.grid.ok("config", "schema").out
         self.assertEqual(text, (harness.ROOT / "conf/zgrid.toml").read_text())

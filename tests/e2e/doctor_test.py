@@ -6,13 +6,16 @@ import http.server
 import os
 import shutil
 import socket
+import struct
 import subprocess
+import sys
 import threading
 import unittest
 
 import harness
 
 TO_MEND = ("warning", "problem")
+CLOCK_LAYER = ""  # a library that shifts a program's wall clock; the second argument
 
 
 class Doctor(unittest.TestCase):
@@ -96,6 +99,30 @@ class Doctor(unittest.TestCase):
                          name="second", port=harness.free_port(socket.SOCK_STREAM))
         self.find(self.doctor(), "grid", "2 brokers with stores of their own")
 
+    def test_clocks_that_are_wrong(self):
+        if not CLOCK_LAYER:
+            self.skipTest("no library that shifts clocks was given")
+        shift = self.grid.dir / "shift"
+        shift.write_bytes(struct.pack("=q", -3600 * 1_000_000))
+        behind = {"LD_PRELOAD": CLOCK_LAYER, "CLOCK_SHIFT": str(shift)}
+        self.grid.broker()
+        self.grid.worker("ann", env=behind)
+        self.grid.worker("bob")
+        checks = []
+
+        def is_told():  # with the worker's first heartbeat
+            checks[:] = self.doctor()
+            return any("worker ann" in check["message"] and check["check"] == "clock"
+                       for check in checks)
+        harness.wait_until(is_told, 15, "a clock that is behind")
+        found = self.find(checks, "clock", "worker ann on")
+        self.assertIn("its clock is 1h behind the broker's", found["message"])
+        self.assertFalse([check for check in checks if "bob" in check["message"]])
+        self.assertEqual(self.find(checks, "clock", "the broker's clock")["level"], "ok")
+        checks = self.doctor(env=behind)
+        found = self.find(checks, "clock", "ahead of this machine's")
+        self.assertIn("its clock is 1h ahead", found["message"])
+
     def test_few_file_descriptors(self):
         script = f"ulimit -n 512; exec {harness.binary()} doctor --json"
         done = subprocess.run(["bash", "-c", script], env=self.grid.env, cwd=self.grid.dir,
@@ -162,4 +189,6 @@ class Doctor(unittest.TestCase):
 
 
 if __name__ == "__main__":
+    if sys.argv[-1].endswith("clock.so"):
+        CLOCK_LAYER = sys.argv.pop()
     harness.main()

@@ -275,6 +275,65 @@ TEST_F(ExplainTest, AFailureTellsItsReasonAndWhatToDo) {
   EXPECT_THAT(text(why, "fix"), HasSubstr("install the program on ada"));
 }
 
+TEST_F(ExplainTest, OfAPurgedJobTheStateIsTold) {
+  hello();
+  join(kAda, ready("ada"));
+  const Token token = running(spec(), kAda);
+  finish(kAda, token);
+  expect_final_ack(kAda);
+  result(kClient);
+  protocol::Purge purge;
+  purge.jobs = {token.job};
+  say(kClient, Role::client, purge);
+  next<CancelAck>(kClient);
+  const Json why = explain(token.job);
+  EXPECT_EQ(text(why, "status"), "succeeded");
+  EXPECT_THAT(text(why, "reason"), HasSubstr("purged"));
+}
+
+TEST_F(ExplainTest, ABroadcastWaitsForItsJobs) {
+  hello();
+  join(kAda, ready("ada"));
+  join(kBob, ready("bob"));
+  JobSpec job = spec();
+  job.target.mode = Target::Mode::all;
+  const JobId id = submit(job);
+  const Token ada = assigned_one(kAda, Gate::overtake);
+  const Token bob = assigned_one(kBob, Gate::overtake);
+  next<SubmitAck>(kClient);
+  Json why = explain(id);
+  EXPECT_EQ(text(why, "waits_for"), "jobs");
+  EXPECT_THAT(text(why, "reason"), HasSubstr("2 of the 2 jobs"));
+  why = explain(ada.job);
+  EXPECT_EQ(rule(why, "bob"), "pinned");
+  finish(kAda, ada);
+  expect_final_ack(kAda);
+  finish(kBob, bob);
+  expect_final_ack(kBob);
+  inbox_[kClient].clear();
+  why = explain(id);
+  EXPECT_EQ(text(why, "reason"), "succeeded");
+}
+
+TEST_F(ExplainTest, AJobThatMustBeAloneWaitsForEmptyHands) {
+  hello();
+  Ready m = ready("ada", 2);
+  join(kAda, m);
+  const Token killer = running(spec(), kAda);
+  for (int i = 0; i < 2; ++i) {  // its worker is restarted twice
+    m.boot.bytes[1] = static_cast<uint8_t>(i + 1);
+    join(kAda, m);
+    assigned(kAda);
+  }
+  m.boot.bytes[1] = 9;
+  EXPECT_EQ(number(*explain(killer.job).find("retries"), "losses"), 2);
+  const JobId other = submit(spec());
+  next<SubmitAck>(kClient);
+  const Json why = explain(other);
+  EXPECT_EQ(rule(why, "ada"), "alone");
+  EXPECT_EQ(text(why, "waits_for"), "slot");
+}
+
 TEST_F(ExplainTest, TooManyJobsInOneQuestionAreRefused) {
   hello();
   Query m;
