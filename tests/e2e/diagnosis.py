@@ -93,6 +93,7 @@ class Transcript:
         for port in (self.grid.port, self.grid.beacon_port):
             text = text.replace(str(port), "5670")
         text = re.sub(rf"( on |host: ){re.escape(os.uname().nodename)}\b", r"\1desk", text)
+        text = re.sub(r"[0-9.]+ GiB free", "120 GiB free", text)
         for grid in re.findall(r"\b[0-9a-f]{16}\b", text):
             self._ids.setdefault(grid, f"c0ffee{len(self._ids) + 0x11:02x}5eed2b1d")
         for full in re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}",
