@@ -22,6 +22,12 @@ constexpr Micros kHold{500};
 // How long a stop waits for the last commit.
 constexpr Millis kStopCommit{5000};
 
+size_t entries_of(const Message& message) {
+  if (const auto* submit = std::get_if<Submit>(&message)) return submit->jobs.size();
+  if (const auto* final = std::get_if<Final>(&message)) return final->items.size();
+  return 1;
+}
+
 }  // namespace
 
 Loop::Loop(Parts parts)
@@ -133,14 +139,19 @@ void Loop::mind_descriptors() {
 }
 
 bool Loop::receive_batch() {
-  for (int i = 0; i < kBatch; ++i) {
+  if (is_choked()) return true;
+  size_t entries = 0;
+  for (int i = 0; i < kBatch && entries < kBatchEntries; ++i) {
     if (!parts_.router->receive(received_)) return false;
-    receive_one(received_);
+    entries += receive_one(received_);
   }
   return true;
 }
 
-void Loop::receive_one(Router::Received& received) {
+// The disk is behind: what is not read waits with its senders, whose queues are bounded.
+bool Loop::is_choked() const { return committer_->backlog_bytes() > kBacklogBytes; }
+
+size_t Loop::receive_one(Router::Received& received) {
   Session& session = sessions_.of(received.routing_id, received.principal, now_.mono);
   auto message = decode(received.frames);
   Error error;
@@ -151,9 +162,10 @@ void Loop::receive_one(Router::Received& received) {
   } else if (const Kind kind = kind_of(*message); may_send(session.principal.role, kind)) {
     const bool is_goodbye = kind == Kind::disconnect;
     const SessionId id = session.id;
+    const size_t entries = entries_of(*message);
     core_.receive(id, session.principal.role, std::move(*message));
     if (is_goodbye) sessions_.erase(id);
-    return;
+    return entries;
   } else {
     error.code = Errc::forbidden;
     error.message = "a " + std::string(role_name(session.principal.role)) + " may not send " +
@@ -171,6 +183,7 @@ void Loop::receive_one(Router::Received& received) {
     delivery_.send(id, Disconnect{"too many messages that are none"});
     delivery_.drop(id, "it sent too many messages that are none");
   }
+  return 1;
 }
 
 void Loop::handle(Effects& effects) {
@@ -248,14 +261,20 @@ void Loop::wait() {
   MonoTime until = std::min(core_.next_wake(), now_.mono + Micros(kWaitMax));
   if (parts_.announcer) until = std::min(until, parts_.announcer->next_wake());
   until = std::min(until, delivery_.next_wake());
-  if (!inbox_empty_) until = now_.mono;
+  const bool choked = is_choked();
+  if (!inbox_empty_ && !choked) until = now_.mono;
   const MonoTime start = parts_.clock().mono;
   // A turn that took long (or was stopped in its middle) kept us from hearing, too.
   if (start - now_.mono > Micros(kGap)) core_.extend_leases(start - now_.mono);
   const Micros left = std::max(Micros(0), until - start);
   const auto timeout = std::chrono::ceil<Millis>(left);
   slept_until_ = start + Micros(timeout);
-  parts_.router->wait(timeout, epoll_);
+  if (!choked) {
+    parts_.router->wait(timeout, epoll_);
+    return;
+  }
+  pollfd store_or_end{epoll_, POLLIN, 0};
+  ::poll(&store_or_end, 1, static_cast<int>(timeout.count()));
 }
 
 bool Loop::stop_requested() const {

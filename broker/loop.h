@@ -42,14 +42,18 @@ class Loop {
   Result<void> run();
 
  private:
-  // How many messages one turn reads at most.
+  // One turn reads so many messages at most, and no more once they have so many entries.
   static constexpr int kBatch = 1000;
+  static constexpr size_t kBatchEntries = limits::kBatchItemsTarget;
+  // No message is read while more than this waits for the disk.
+  static constexpr size_t kBacklogBytes = 32u << 20;
   // A loop that was away longer than this did not hear heartbeats that were there.
   static constexpr Millis kGap{200};
 
   bool turn();  // false: the store failed for good
   bool receive_batch();
-  void receive_one(protocol::Router::Received& received);
+  bool is_choked() const;
+  size_t receive_one(protocol::Router::Received& received);  // how many entries it had
   void handle(Effects& effects);
   void run_read(StoreRead read);
   void collect(const Committer::Done& done);

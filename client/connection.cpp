@@ -143,11 +143,14 @@ void Connection::run(Millis max_wait, std::span<const int> fds) {
 bool Connection::receive(MonoTime now) {
   bool heard = false;
   protocol::Message message;
-  while (links_.receive(message, is_pinned())) {
+  size_t entries = 0;  // the caller may want to answer the first results before the last are read
+  while (entries < limits::kBatchItemsTarget && links_.receive(message, is_pinned())) {
     heard = true;
+    ++entries;
     if (auto* m = std::get_if<protocol::SubmitAck>(&message)) {
       on(*m, now);
     } else if (auto* results = std::get_if<protocol::Results>(&message)) {
+      entries += results->items.size();
       on(*results);
     } else if (auto* events = std::get_if<protocol::Events>(&message)) {
       on(*events);

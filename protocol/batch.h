@@ -57,7 +57,7 @@ class BatchMeter {
   // False when the entry must open a new message (call reset first then). An empty message takes
   // any single entry that is within the limits.
   bool add(Weight w) {
-    if (entries_ > 0 && (entries_ >= limits::kBatchItemsMax ||
+    if (entries_ > 0 && (entries_ >= limits::kBatchItemsTarget ||
                          bytes_ + w.header_bytes > limits::kHeaderBytesTarget ||
                          frames_ + w.frames > limits::kPayloadFramesMax)) {
       return false;

@@ -290,8 +290,8 @@ struct WorkerView {
   std::vector<std::string> services;
   uint64_t done = 0, failed = 0;  // attempts that ended here, since the broker started
   Usage usage;
-  Millis last_seen{0};  // how long ago
-  uint32_t wedged = 0;  // attempts in hand without a sign of life
+  Millis last_seen{0};             // how long ago
+  uint32_t wedged = 0;             // attempts in hand without a sign of life
   std::optional<int32_t> skew_ms;  // how far its clock is ahead of the broker's; none = not told
 };
 struct StatusView {
@@ -318,7 +318,7 @@ struct Answer {
   std::vector<JobSummary> jobs;
   std::vector<WorkerView> workers;
   std::optional<StatusView> status;
-  std::string text;  // explain: JSON
+  std::string text;               // explain: JSON
   std::vector<GridEvent> events;  // oldest first
   bool gap = false;               // events after Query.since were dropped before the first of these
 };

@@ -107,13 +107,16 @@ Result<bool> Loop::turn() {
 
 void Loop::receive_batch() {
   more_waits_ = true;
-  for (int i = 0; i < kBatch; ++i) {
+  size_t entries = 0;
+  for (int i = 0; i < kBatch && entries < limits::kBatchItemsTarget; ++i) {
     if (!parts_.link.receive(frames_)) {
       more_waits_ = false;
       return;
     }
     auto message = decode(frames_);
     if (message) {
+      const auto* request = std::get_if<Request>(&*message);
+      entries += request == nullptr ? 1 : request->items.size();
       core_.receive(std::move(*message));
     } else {
       parts_.log->warn("a message of the broker was not understood",

@@ -233,6 +233,16 @@ void take(Submission& sub, uint32_t index, const JobEntry& entry, SpecEntry* spe
   start_life(s, accepted);
 }
 
+// Whether it tells of nothing but limits: that is no state of a job, and a slow disk is no reason
+// to let whoever is refused wait.
+bool is_only_refused(const SubmitAck& ack, size_t jobs) {
+  return jobs > 0 && ack.items.size() == jobs &&
+         std::all_of(ack.items.begin(), ack.items.end(), [](const SubmitAck::Item& item) {
+           return item.error && (item.error->code == Errc::queue_full ||
+                                 item.error->code == Errc::store_unavailable);
+         });
+}
+
 }  // namespace
 
 void on_submit(State& s, SessionId session, ClientSession& client, Submit&& m) {
@@ -277,7 +287,8 @@ void on_submit(State& s, SessionId session, ClientSession& client, Submit&& m) {
   if (m.watch && sub.ack.items.empty()) {
     s.outbox.send_lazily(session, std::move(sub.ack));
   } else {
-    s.outbox.send(session, Gate::after_commit, std::move(sub.ack));
+    const Gate gate = is_only_refused(sub.ack, m.jobs.size()) ? Gate::free : Gate::after_commit;
+    s.outbox.send(session, gate, std::move(sub.ack));
   }
   send_past_results(s, session, sub.ended);
 }

@@ -96,6 +96,7 @@ void Committer::enqueue(Turn turn) {
       return;
     }
     turn.since = Clock::now();
+    backlog_bytes_ += turn.bytes;
     queue_.push_back(std::move(turn));
   }
   changed_.notify_one();
@@ -180,6 +181,7 @@ Committer::Batch Committer::take_batch() {
     if (batch.up_to != 0 && !fits) break;
     batch.up_to = turn.number;
     bytes += turn.bytes;
+    batch.bytes = bytes;
     if (batch.records.empty()) {
       batch.records = std::move(turn.records);
     } else {
@@ -216,6 +218,7 @@ bool Committer::settle(const CommitResult& result, const Batch& batch, uint32_t&
   switch (result.outcome) {
     case Commit::durable:
       done_.durable_up_to = batch.up_to;
+      backlog_bytes_ -= batch.bytes;
       busy_ = false;
       // A commit of nothing says nothing about the disk.
       if (!batch.records.empty()) report(result);

@@ -10,6 +10,7 @@
 // used on the committer's own thread only, if there is one. Errors: see Done.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -96,6 +97,10 @@ class Committer {
   [[nodiscard]] bool is_instant() const { return !thread_.joinable(); }
   // Turns and reads not yet taken up, for metrics and admission.
   [[nodiscard]] size_t queued() const;
+  // Payload and records of turns that are not durable yet: what the loop lets grow is memory.
+  [[nodiscard]] size_t backlog_bytes() const {
+    return backlog_bytes_.load(std::memory_order_relaxed);
+  }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -111,6 +116,7 @@ class Committer {
   };
   struct Batch {
     uint64_t up_to = 0;
+    size_t bytes = 0;
     std::vector<Record> records;
   };
 
@@ -141,6 +147,7 @@ class Committer {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Turn> queue_;
+  std::atomic<size_t> backlog_bytes_{0};
   std::vector<std::vector<Record>> spares_;
   Done done_;
   bool signalled_ = false;

@@ -118,6 +118,9 @@ std::string_view Statement::blob(int column) const {
 // ---- connection -----------------------------------------------------------------------
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
+  // Its statistics of memory, which nobody reads, cost a lock at each allocation. It refuses once
+  // it is in use, and it is no harm if it does.
+  sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   sqlite3* db = nullptr;
   const int code =
       sqlite3_open_v2(path.c_str(), &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);

@@ -18,6 +18,10 @@ inline constexpr size_t kChunkBytes = 4u << 20;
 inline constexpr size_t kInlinePayloadBytesMax = 32u << 10;  // larger ones get a frame of their own
 inline constexpr size_t kHeaderBytesTarget = 1u << 20;  // a batch is closed when its header is this
 inline constexpr size_t kBatchItemsMax = 4096;          // entries of one list
+// Lists are closed earlier, and a turn takes no more messages when it has so many entries: the disk
+// writes one list while the next is on its way. In one list a window of 1000 jobs would go round
+// as a whole, and whoever does not have it would be idle.
+inline constexpr size_t kBatchItemsTarget = 256;
 inline constexpr size_t kSpecBytesMax = 1u
                                         << 20;  // an encoded spec, so that a REQUEST can hold any
 inline constexpr size_t kIdsMax = 65'536;       // job ids in one watch or cancel

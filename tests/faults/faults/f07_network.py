@@ -112,7 +112,8 @@ def on_slow_lines(env, outcome, rounds, rate, seconds):
         before = len(grid.starts())
         harness.pause(seconds)
         outcome.must(len(grid.starts()) > before, "nothing started over slow lines")
-        again = len(grid.starts()) - len({start["job"] for start in grid.starts()})
+        starts = grid.starts()
+        again = len(starts) - len({start["job"] for start in starts})
         outcome.must(again == 0, f"{again} jobs started again because of a delay")
         for _ in range(rounds):
             grid.history.inject("hold")

@@ -24,6 +24,8 @@ SLOWER_MAX = 1.5
 
 SLOW_LINE = 8 << 20  # bytes a second
 LARGE = 1 << 20
+# Inputs in memory, what waits for the disk, what waits for the line, and the pages of the store.
+SLOW_MEMORY_MAX = 256 << 20
 
 
 def short(env):
@@ -77,12 +79,15 @@ def slow_line(env, outcome, jobs):
                            program=[sys.executable, harness.ROOT / "tests/faults/delay_proxy.py"])
         proxy.wait_for_log("ready")
         memory = resident(broker.pid)
+        settle = 60 + 4 * jobs * LARGE // SLOW_LINE
         load = grid.load("--count", str(jobs), "--window", str(jobs), "--payload", str(LARGE),
-                         "--settle", "60", broker=f"tcp://127.0.0.1:{port}")
-        summary = load.finish(60 + 4 * jobs * LARGE // SLOW_LINE)
+                         "--settle", str(settle), broker=f"tcp://127.0.0.1:{port}")
+        summary = load.finish(60 + settle)
         outcome.must(summary["code"] == 0, f"not all results came over a slow line: {summary}")
         grown = peak(broker.pid) - memory
         outcome.fact(f"slow line: {jobs} MiB, broker + {grown / 2**20:.0f} MiB")
+        outcome.must(grown <= SLOW_MEMORY_MAX,
+                     f"beside a slow line the broker grew by {grown / 2**20:.0f} MiB")
         outcome.add(grid.audit())
     return outcome
 

@@ -169,8 +169,8 @@ class CoreTest : public testing::Test {
     return id;
   }
   // Why the only job of a submission was refused.
-  Error refusal(SessionId client = kClient) {
-    const auto ack = next<SubmitAck>(client);
+  Error refusal(Gate gate = Gate::after_commit) {
+    const auto ack = next<SubmitAck>(kClient, gate);
     if (ack.items.size() != 1 || !ack.items.front().error) {
       ADD_FAILURE() << "it was not refused";
       return {};

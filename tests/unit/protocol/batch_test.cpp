@@ -108,7 +108,7 @@ TEST(BatchMeter, ClosesAListOfTinyEntriesByTheirNumber) {
   BatchMeter meter;
   size_t entries = 0;
   while (meter.add({1, 0})) ++entries;
-  EXPECT_EQ(entries, limits::kBatchItemsMax);
+  EXPECT_EQ(entries, limits::kBatchItemsTarget);
 }
 
 TEST(BatchMeter, TakesAnySingleEntryIntoAnEmptyMessage) {

@@ -157,7 +157,7 @@ TEST(HostileBytes, WithNumbersOutOfRangeAreRefused) {
   expect_malformed(header(Kind::welcome, "\x81\x08\xd3\x80\0\0\0\0\0\0\0"s), "a time long ago");
   expect_malformed(header(Kind::welcome, "\x81\x08\xd3\x7f\xff\xff\xff\xff\xff\xff\xff"s),
                    "a time far away");
-  expect_malformed(header(Kind::query, "\x81\x02\x06"s), "an enumerator over the last");
+  expect_malformed(header(Kind::query, "\x81\x02\x07"s), "an enumerator over the last");
   expect_malformed(header(Kind::query, "\x81\x02"s + most), "an enumerator that wraps");
   expect_malformed(header(Kind::refused, "\x81\x01\x81\x01\x00"s), "an error code below the first");
   expect_malformed(header(Kind::refused, "\x81\x01\x81\x01\x1e"s), "an error code over the last");
