@@ -31,26 +31,34 @@ def p50(measure, *arguments):
     return lambda: measure(*arguments)["p50_us"]
 
 
+def zgrid(lab, store, *load, **options):
+    """Each measurement on a grid of its own: one that has run millions of jobs is another thing
+    (see aged), and the proxies begin anew each time, too."""
+    def measure(*more):
+        with Grid(lab, store, **options) as grid:
+            return grid.load(*load, *more)
+    return measure
+
+
 def raw(lab):
     return lambda *arguments: lab.measure("bench_raw", *arguments)
 
 
-def both_stores(lab, title, names, load, raw_load=None):
-    """Throughput of either store beside the raw proxy; names of the two rows, or None."""
+def both_stores(lab, title, names, load):
+    """Throughput of either store beside the raw proxy; the names of the two rows."""
     @contextlib.contextmanager
     def opened():
-        with Grid(lab, "memory") as memory, Grid(lab, "sqlite") as sqlite:
-            # Each next to a proxy run of its own: what is compared runs one after the other.
-            sides = {
-                "raw CURVE proxy": rate(raw(lab), *(raw_load or load)),
-                "zgrid, memory": rate(memory.load, *load),
-                "raw CURVE proxy ": rate(raw(lab), *(raw_load or load)),
-                "zgrid, SQLite": rate(sqlite.load, *load),
-            }
-            yield Group(title, "jobs/s", sides, {
-                names[0]: over("zgrid, memory", "raw CURVE proxy"),
-                names[1]: over("zgrid, SQLite", "raw CURVE proxy "),
-            })
+        # Each next to a proxy run of its own: what is compared runs one after the other.
+        sides = {
+            "raw CURVE proxy": rate(raw(lab), *load),
+            "zgrid, memory": rate(zgrid(lab, "memory"), *load),
+            "raw CURVE proxy ": rate(raw(lab), *load),
+            "zgrid, SQLite": rate(zgrid(lab, "sqlite"), *load),
+        }
+        yield Group(title, "jobs/s", sides, {
+            names[0]: over("zgrid, memory", "raw CURVE proxy"),
+            names[1]: over("zgrid, SQLite", "raw CURVE proxy "),
+        })
     return opened
 
 
@@ -73,23 +81,19 @@ def clients(lab, jobs):
 def latency(lab, jobs=LATENCY_JOBS, appends=1000):
     @contextlib.contextmanager
     def opened():
-        with Grid(lab, "memory") as memory, Grid(lab, "sqlite") as sqlite:
-            one = ("--window", 1, "--jobs", jobs)
-
-            def append():
-                return lab.measure("bench_machine", "append", lab.folder, appends)["p50_us"]
-
-            sides = {
-                "raw CURVE proxy": p50(raw(lab), *one),
-                "zgrid, memory": p50(memory.load, *one),
-                "zgrid, SQLite": p50(sqlite.load, *one),
-                "one synced append": append,
-            }
-            yield Group("latency one at a time, p50", "µs", sides, {
-                "latency-memory": over("zgrid, memory", "raw CURVE proxy"),
-                "latency-sqlite-extra": lambda v: (
-                    (v["zgrid, SQLite"] - v["zgrid, memory"]) / v["one synced append"]),
-            })
+        one = ("--window", 1, "--jobs", jobs)
+        sides = {
+            "raw CURVE proxy": p50(raw(lab), *one),
+            "zgrid, memory": p50(zgrid(lab, "memory"), *one),
+            "zgrid, SQLite": p50(zgrid(lab, "sqlite"), *one),
+            "one synced append": p50(lambda: lab.measure("bench_machine", "append", lab.folder,
+                                                         appends)),
+        }
+        yield Group("latency one at a time, p50", "µs", sides, {
+            "latency-memory": over("zgrid, memory", "raw CURVE proxy"),
+            "latency-sqlite-extra": lambda v: (
+                (v["zgrid, SQLite"] - v["zgrid, memory"]) / v["one synced append"]),
+        })
     return opened
 
 
@@ -97,29 +101,28 @@ def baselines(lab, jobs):
     """The other proxies and the plain Majordomo broker, for orientation."""
     @contextlib.contextmanager
     def opened():
-        with Grid(lab, "memory") as memory:
-            load = ("--jobs", jobs)
-            sides = {
-                "raw CURVE proxy": rate(raw(lab), *load),
-                "batched CURVE proxy": rate(raw(lab), "--batch", BATCH, *load),
-                "raw proxy in plain": rate(raw(lab), "--plain", *load),
-                "plain Majordomo, CURVE": rate(
-                    lambda *a: lab.measure("bench_mdp", *a), "--jobs", max(jobs // 10, 1000)),
-                "zgrid, memory": rate(memory.load, *load),
-            }
-            ratios = {f"zgrid, memory ÷ {name}": over("zgrid, memory", name)
-                      for name in sides if name != "zgrid, memory"}
-            yield Group("baselines of our own", "jobs/s", sides, ratios)
+        load = ("--jobs", jobs)
+        sides = {
+            "raw CURVE proxy": rate(raw(lab), *load),
+            "batched CURVE proxy": rate(raw(lab), "--batch", BATCH, *load),
+            "raw proxy in plain": rate(raw(lab), "--plain", *load),
+            "plain Majordomo, CURVE": rate(
+                lambda *a: lab.measure("bench_mdp", *a), "--jobs", max(jobs // 10, 1000)),
+            "zgrid, memory": rate(zgrid(lab, "memory"), *load),
+        }
+        ratios = {f"zgrid, memory ÷ {name}": over("zgrid, memory", name)
+                  for name in sides if name != "zgrid, memory"}
+        yield Group("baselines of our own", "jobs/s", sides, ratios)
     return opened
 
 
 def jetstream(lab, jobs):
     @contextlib.contextmanager
     def opened():
-        with Grid(lab, "sqlite") as sqlite, peers.Server(lab, "jetstream") as server:
+        with peers.Server(lab, "jetstream") as server:
             yield Group("a work queue that survives its process", "jobs/s", {
                 "NATS JetStream": rate(server.load, "--jobs", max(jobs // 2, 1000)),
-                "zgrid, SQLite": rate(sqlite.load, "--jobs", jobs),
+                "zgrid, SQLite": rate(zgrid(lab, "sqlite"), "--jobs", jobs),
             }, {"throughput-jetstream": over("zgrid, SQLite", "NATS JetStream")})
     return opened
 
@@ -139,8 +142,6 @@ def others(lab, jobs, of_latency=False):
     @contextlib.contextmanager
     def opened():
         with contextlib.ExitStack() as stack:
-            memory = stack.enter_context(Grid(lab, "memory"))
-            sqlite = stack.enter_context(Grid(lab, "sqlite"))
             sides, ratios = {}, {}
 
             def add(name, measure, part):
@@ -155,8 +156,8 @@ def others(lab, jobs, of_latency=False):
                 running = stack.enter_context(peers.Server(lab, server))
                 add(name, lambda *a, r=running, o=options: r.load(*o, *a), part)
                 ratios[f"{ours} ÷ {name}"] = over(ours, name)
-            add("zgrid, memory", memory.load, 1)
-            add("zgrid, SQLite", sqlite.load, 1)
+            add("zgrid, memory", zgrid(lab, "memory"), 1)
+            add("zgrid, SQLite", zgrid(lab, "sqlite"), 1)
             title = "latency beside others, p50" if of_latency else "throughput beside others"
             yield Group(title, "µs" if of_latency else "jobs/s", sides, ratios)
     return opened
@@ -202,11 +203,10 @@ def process_step(lab, jobs=2000):
 def workers_cost(lab, jobs):
     @contextlib.contextmanager
     def opened():
-        with Grid(lab, "memory") as one, Grid(lab, "memory", workers=16) as sixteen:
-            yield Group("16 worker processes", "jobs/s", {
-                "1 worker": rate(one.load, "--jobs", jobs),
-                "16 workers": rate(sixteen.load, "--jobs", jobs),
-            }, {"workers-cost": over("1 worker", "16 workers")})
+        yield Group("16 worker processes", "jobs/s", {
+            "1 worker": rate(zgrid(lab, "memory"), "--jobs", jobs),
+            "16 workers": rate(zgrid(lab, "memory", workers=16), "--jobs", jobs),
+        }, {"workers-cost": over("1 worker", "16 workers")})
     return opened
 
 
@@ -214,10 +214,29 @@ def queued_cost(lab, queued=1_000_000):
     """Jobs pass through a queue that is kept full."""
     @contextlib.contextmanager
     def opened():
-        with Grid(lab, "memory", settings={"ZGRID_BROKER__IN_FLIGHT_MAX": "100000000"}) as grid:
-            yield Group("many queued jobs", "jobs/s", {
-                "1 k queued": rate(grid.load, "--jobs", queued // 2, "--window", 1000, "--steady"),
-                "1 M queued": rate(grid.load, "--jobs", 2 * queued + queued // 2, "--window",
-                                   queued, "--steady"),
-            }, {"queued-cost": over("1 k queued", "1 M queued")})
+        settings = {"ZGRID_BROKER__IN_FLIGHT_MAX": "100000000"}
+        # As many jobs on either side, so that what is remembered of ended ones is the same.
+        run = zgrid(lab, "memory", "--jobs", 2 * queued + queued // 2, "--steady",
+                    settings=settings)
+        yield Group("many queued jobs", "jobs/s", {
+            "1 k queued": rate(run, "--window", 1000),
+            "1 M queued": rate(run, "--window", queued),
+        }, {"queued-cost": over("1 k queued", "1 M queued")})
+
+
+def aged(lab, jobs, before=1_500_000):
+    """What a grid does after so many jobs, more than it keeps, beside what it does at first."""
+    @contextlib.contextmanager
+    def opened():
+        with contextlib.ExitStack() as stack:
+            sides, ratios = {}, {}
+            for name, store in (("memory", "memory"), ("SQLite", "sqlite")):
+                old = stack.enter_context(Grid(lab, store))
+                old.load("--jobs", before)
+                sides[f"{name}, fresh"] = rate(zgrid(lab, store), "--jobs", jobs)
+                sides[f"{name}, aged"] = rate(old.load, "--jobs", jobs)
+                ratios[f"{name}: after {before:,} jobs ÷ fresh"] = over(f"{name}, aged",
+                                                                       f"{name}, fresh")
+            yield Group("the same after many jobs", "jobs/s", sides, ratios)
+    return opened
     return opened
