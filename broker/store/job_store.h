@@ -128,7 +128,9 @@ using Record = std::variant<PutJob, PutState, PutEnd, PutDrain, Purge, Forget, P
 
 struct StoredJob {
   PutJob accepted;
-  PutState state;  // the last one before the end
+  // The last one before the end. Of a job that ended without losses, failures or a wish to cancel
+  // it a store may leave it out, but for the id and the number.
+  PutState state;
   std::optional<PutEnd> ended;
   // recover() only: the input was left in the store, which has so many bytes of it.
   uint64_t input_left_out = 0;

@@ -40,12 +40,6 @@ void PartWriter::text(std::string_view value) {
 
 void PartWriter::seal(PartKind kind, uint64_t owner) { u64(part_check(out_, kind, owner)); }
 
-void PartWriter::integer(uint64_t value, int bytes) {
-  char raw[8];
-  for (int i = 0; i < bytes; ++i) raw[i] = static_cast<char>(value >> (8 * i));
-  out_.append(raw, static_cast<size_t>(bytes));
-}
-
 std::optional<PartReader> PartReader::open(std::string_view part, PartKind kind, uint64_t owner) {
   if (part.size() < 1 + kCheckBytes) return std::nullopt;
   const std::string_view covered = part.substr(0, part.size() - kCheckBytes);

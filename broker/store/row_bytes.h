@@ -42,9 +42,9 @@ class PartWriter {
   // Clears `out` and begins a part in it.
   explicit PartWriter(std::string& out);
   void u8(uint8_t value) { out_.push_back(static_cast<char>(value)); }
-  void u16(uint16_t value) { integer(value, 2); }
-  void u32(uint32_t value) { integer(value, 4); }
-  void u64(uint64_t value) { integer(value, 8); }
+  void u16(uint16_t value) { integer(value); }
+  void u32(uint32_t value) { integer(value); }
+  void u64(uint64_t value) { integer(value); }
   void i64(int64_t value) { u64(static_cast<uint64_t>(value)); }
   // At most 4 GiB.
   void text(std::string_view value);
@@ -56,7 +56,12 @@ class PartWriter {
   void seal(PartKind kind, uint64_t owner);
 
  private:
-  void integer(uint64_t value, int bytes);
+  template <class Integer>
+  void integer(Integer value) {
+    char raw[sizeof value];
+    for (size_t i = 0; i < sizeof value; ++i) raw[i] = static_cast<char>(value >> (8 * i));
+    out_.append(raw, sizeof value);
+  }
 
   std::string& out_;
 };

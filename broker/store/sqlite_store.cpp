@@ -16,6 +16,17 @@ namespace {
 
 constexpr const char* kLowSpace = "the disk is full, or nearly so, under store ";
 
+// Whether nothing in the state is worth a part of the row once the job has ended: the end has the
+// attempt and the worker.
+bool is_uneventful(const PutState& state) {
+  return state.failures == 0 && state.losses == 0 && !state.cancel_requested &&
+         state.lost.empty() && !state.spent;
+}
+
+bool has_state_part(const Folded& folded) {
+  return folded.state && !(folded.end && is_uneventful(*folded.state));
+}
+
 // Whatever is there of a store must be whole: an empty file, or a log without its file, is what is
 // left of one, and to begin anew would hide the loss.
 Result<void> create_if_missing(const std::string& path) {
@@ -238,7 +249,7 @@ CommitResult SqliteStore::die(const std::string& reason) {
 // Brings state_part_ and ended_part_ up to date, and stores a large output.
 bool SqliteStore::encode_changes(const Folded& folded) {
   const uint64_t seq = folded.seq;
-  if (folded.state) {
+  if (has_state_part(folded)) {
     const auto worker = facts_.number_of(folded.state->worker);
     if (!worker) return false;
     encode_state(*folded.state, seq, *worker, state_part_);
@@ -269,7 +280,7 @@ bool SqliteStore::write_accepted(const Folded& folded) {
   put.bind(5, static_cast<int64_t>(spec.kind));
   spec.run.empty() ? put.bind_null(6) : put.bind_text(6, spec.run);
   put.bind_blob(7, accepted_part_);
-  folded.state ? put.bind_blob(8, state_part_) : put.bind_null(8);
+  has_state_part(folded) ? put.bind_blob(8, state_part_) : put.bind_null(8);
   folded.end ? put.bind_blob(9, ended_part_) : put.bind_null(9);
   return put.run();
 }
@@ -279,7 +290,7 @@ bool SqliteStore::write_later(const Folded& folded) {
   Statement& put = sql_.put_later;
   put.bind(1, static_cast<int64_t>(folded.seq));
   put.bind(2, static_cast<int64_t>(folded.end ? folded.end->outcome.status : folded.state->status));
-  folded.state ? put.bind_blob(3, state_part_) : put.bind_null(3);
+  has_state_part(folded) ? put.bind_blob(3, state_part_) : put.bind_null(3);
   folded.end ? put.bind_blob(4, ended_part_) : put.bind_null(4);
   return put.run();
 }

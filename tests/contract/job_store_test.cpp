@@ -67,12 +67,15 @@ TEST_P(EveryStore, KeepsTheLastStateOfSeveral) {
 }
 
 TEST_P(EveryStore, FoldsRecordsOfInterleavedJobs) {
-  expect_durable(*store_, batch(put_job(1), put_job(2), put_state(1, JobStatus::running),
+  PutState eventful = put_state(1, JobStatus::running);
+  eventful.losses = 1;
+  eventful.lost = {"ann died"};
+  expect_durable(*store_, batch(put_job(1), put_job(2), eventful, put_state(2, JobStatus::running),
                                 put_end(2), put_end(1, JobStatus::cancelled)));
   EXPECT_EQ(stored(*store_, job_id(1)).status(), JobStatus::cancelled);
-  EXPECT_EQ(stored(*store_, job_id(1)).state.status, JobStatus::running);
+  expect_same(stored(*store_, job_id(1)).state, eventful);
   EXPECT_EQ(stored(*store_, job_id(2)).status(), JobStatus::succeeded);
-  EXPECT_EQ(stored(*store_, job_id(2)).state.status, JobStatus::queued);
+  EXPECT_EQ(stored(*store_, job_id(2)).state.id, job_id(2));
 }
 
 TEST_P(EveryStore, TakesTheSameCommitTwice) {
