@@ -134,7 +134,7 @@ void Loop::look_at_signals() {
   if (!readable(parts_.reload_fd)) return;
   uint64_t count = 0;
   if (::read(parts_.reload_fd, &count, sizeof count) < 0) return;
-  if (auto reloaded = runner_->reload(); !reloaded) {
+  if (auto reloaded = runner_->reload(now_); !reloaded) {
     parts_.log->error("the workflows were not reloaded, the old ones stay",
                       {{"reason", reloaded.error().message}});
     return;

@@ -63,8 +63,8 @@ class Runner {
 
   // What this worker offers, sorted: zgrid.echo, workflows, zgrid.prompt…
   [[nodiscard]] virtual std::vector<std::string> services() const = 0;
-  // Reads the workflow files again; after an error the old ones stay.
-  virtual Result<void> reload() = 0;
+  // Reads the workflow files again; after an error the old ones stay. Kept processes start anew.
+  virtual Result<void> reload(Now now) = 0;
 
   virtual void start(Attempt attempt, Now now) = 0;
   // TERM to its process groups, KILL after the grace. `reason` becomes the outcome's status:

@@ -13,19 +13,19 @@
 #include <cstring>
 
 #include "protocol/base/limits.h"
+#include "worker/executors/process_state.h"
 
 namespace zgrid::worker {
 namespace {
 
 constexpr size_t kReadBytes = 64u << 10;  // what a pipe holds
-constexpr int kReadsPerTurn = 16;         // so that one loud child does not starve the loop
 constexpr int kEventsPerTurn = 256;
-constexpr Millis kRecheckMin{1};          // killed processes are usually gone by then
+constexpr int kSignalBase = 128;          // an exit code above it stands for a signal
 constexpr Millis kAwaitedAtMost{30'000};  // a zombie so old is awaited by nobody
 constexpr Millis kRecheckMax{50};         // one that hangs in the kernel costs 20 looks a second
 
 int exit_code_of(int status) {
-  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  return WIFSIGNALED(status) ? kSignalBase + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 uint64_t to_ms(const timeval& time) {
@@ -34,18 +34,12 @@ uint64_t to_ms(const timeval& time) {
 
 }  // namespace
 
-struct Processes::Process {
-  ProcessId id = ProcessId::none;
-  Spawned child;
-  std::string marker;
-  std::string log_line;  // what came since the last newline
-  ProcessEnd end;
-  Usage usage;
-  bool terminating = false;
-  bool leader_gone = false;
-  MonoTime wake = MonoTime::never();  // KILL is due, or the group is looked at again
-  Millis recheck = kRecheckMin;
-};
+std::string describe_exit(int exit_code) {
+  const int signal = exit_code - kSignalBase;
+  const char* name = signal > 0 ? ::sigabbrev_np(signal) : nullptr;
+  if (name == nullptr) return "ended with exit code " + std::to_string(exit_code);
+  return std::string("was ended by SIG") + name + " (exit code " + std::to_string(exit_code) + ")";
+}
 
 Result<std::unique_ptr<Processes>> Processes::open(Options options, ProcessListener& listener) {
   Fd epoll(::epoll_create1(EPOLL_CLOEXEC));
@@ -64,9 +58,14 @@ Processes::~Processes() { kill_everything(); }
 
 bool Processes::watch(int fd, ProcessId id, Source source) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = source == Source::in ? EPOLLOUT : EPOLLIN;
   event.data.u64 = static_cast<uint64_t>(id) << 2 | static_cast<uint64_t>(source);
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+Processes::Process* Processes::find(ProcessId id) const {
+  const auto found = processes_.find(static_cast<uint64_t>(id));
+  return found == processes_.end() ? nullptr : found->second.get();
 }
 
 Result<ProcessId> Processes::start(const SpawnRequest& request, std::string marker, Now now) {
@@ -94,22 +93,21 @@ Result<ProcessId> Processes::start(const SpawnRequest& request, std::string mark
 }
 
 void Processes::terminate(ProcessId id, Now now) {
-  const auto found = processes_.find(static_cast<uint64_t>(id));
-  if (found == processes_.end()) return;
-  Process& process = *found->second;
+  Process* found = find(id);
+  if (found == nullptr) return;
+  Process& process = *found;
   if (process.terminating || process.leader_gone) return;
   process.terminating = true;
+  process.child.in.reset();  // a kept one that listens hears that it is over
   process.wake = now.mono + options_.kill_grace;
   ::kill(-process.child.pid, SIGTERM);
   ::kill(-process.child.pid, SIGCONT);  // a stopped process could not act on TERM
 }
 
 void Processes::kill(ProcessId id) {
-  const auto found = processes_.find(static_cast<uint64_t>(id));
-  if (found == processes_.end()) return;
-  Process& process = *found->second;
+  const Process* process = find(id);
   // While the leader is not reaped, its number cannot belong to anyone else.
-  if (!process.leader_gone) ::kill(-process.child.pid, SIGKILL);
+  if (process != nullptr && !process->leader_gone) ::kill(-process->child.pid, SIGKILL);
 }
 
 void Processes::run(Now now) {
@@ -132,6 +130,7 @@ void Processes::run(Now now) {
     if (process.leader_gone) {
       try_finish(process, now);
     } else {
+      process.end.pipe_closed = !process.terminating;
       ::kill(-process.child.pid, SIGKILL);
     }
   }
@@ -154,6 +153,7 @@ void Processes::on_ready(Process& process, Source source, Now now) {
       }
       return;
     case Source::exit: on_leader_exit(process, now); return;
+    case Source::in: feed(process, now); return;
   }
 }
 
@@ -165,6 +165,7 @@ bool Processes::read_out(Process& process, Now now) {
   if (n < 0) return errno == EINTR;
   if (n == 0) {
     fd.reset();
+    if (process.child.in.is_open()) end_closed(process, now);
     return false;
   }
   const auto size = static_cast<uint64_t>(n);
@@ -231,6 +232,7 @@ void Processes::on_leader_exit(Process& process, Now now) {
   } while (reaped < 0 && errno == EINTR);
   process.leader_gone = true;
   process.child.pidfd.reset();
+  process.child.in.reset();
   // -1: someone else in this program reaped our child; all that is known is that it ended.
   process.end.exit_code = reaped == process.child.pid ? exit_code_of(status) : 255;
   process.end.cpu_ms = to_ms(used.ru_utime) + to_ms(used.ru_stime);

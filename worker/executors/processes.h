@@ -28,9 +28,13 @@ enum class ProcessId : uint64_t { none = 0 };  // never reused
 struct ProcessEnd {
   int exit_code = 0;              // 128 + N for signal N
   bool output_too_large = false;  // it was killed for that
+  bool pipe_closed = false;       // it was killed because it closed its stdin or stdout; kept ones
   std::string stderr_tail;        // the last 4 KiB
   uint64_t cpu_ms = 0;            // of the leader and the children it waited for
 };
+
+// "ended with exit code 3", "was ended by SIGSEGV (exit code 139)".
+std::string describe_exit(int exit_code);
 
 class ProcessListener {
  public:
@@ -74,6 +78,18 @@ class Processes {
   void terminate(ProcessId id, Now now);
   void kill(ProcessId id);
 
+  // What follows is for processes that were started with keep_input.
+  //
+  // A new turn: hands on what was said since the last one, then counts output and keeps the tail of
+  // stderr anew. False if there is nobody (any more) who could take it.
+  bool begin_turn(ProcessId id, Now now);
+  // All of it, in the order of the calls; what does not fit into the pipe waits. False if its stdin
+  // is closed: then nothing was written, and it will be killed.
+  bool write(ProcessId id, std::string_view data, Now now);
+  [[nodiscard]] bool has_unwritten(ProcessId id) const;
+  // Hands on what is in its stderr now, its last line also without an end.
+  void read_errors(ProcessId id, Now now);
+
   void run(Now now);
   [[nodiscard]] int fd() const { return epoll_.get(); }
   [[nodiscard]] MonoTime deadline() const;
@@ -83,10 +99,13 @@ class Processes {
 
  private:
   struct Process;
-  enum class Source : uint64_t { out = 0, err = 1, exit = 2 };
+  enum class Source : uint64_t { out = 0, err = 1, exit = 2, in = 3 };
 
   Processes(Options options, ProcessListener& listener, Fd epoll);
   bool watch(int fd, ProcessId id, Source source);
+  [[nodiscard]] Process* find(ProcessId id) const;
+  void feed(Process& process, Now now);
+  void end_closed(Process& process, Now now);
   void on_ready(Process& process, Source source, Now now);
   bool read_out(Process& process, Now now);
   bool read_err(Process& process, Now now);

@@ -196,7 +196,10 @@ Result<Spawned> spawn(const SpawnRequest& request) {
   Fd in;
   Fd out;
   Fd err;
-  if (!make_input(request.input, in) || !make_pipe(child.out, out) || !make_pipe(child.err, err) ||
+  const bool has_input = request.keep_input ? make_pipe(in, child.in) &&
+                                                  ::fcntl(child.in.get(), F_SETFL, O_NONBLOCK) == 0
+                                            : make_input(request.input, in);
+  if (!has_input || !make_pipe(child.out, out) || !make_pipe(child.err, err) ||
       ::fcntl(child.out.get(), F_SETFL, O_NONBLOCK) != 0 ||
       ::fcntl(child.err.get(), F_SETFL, O_NONBLOCK) != 0) {
     const int error = errno;

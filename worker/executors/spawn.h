@@ -22,12 +22,14 @@ struct SpawnRequest {
   std::vector<std::string> environment;  // "NAME=value", all of it
   std::string directory;                 // empty: ours
   std::string_view input;                // its stdin; copied before spawn() returns
+  bool keep_input = false;               // instead: a pipe that we feed later
 };
 
 struct Spawned {
   pid_t pid = -1;  // also its process group
   Fd pidfd;        // readable once it ended
   Fd out, err;     // our ends of its stdout and stderr; non-blocking
+  Fd in;           // with keep_input: our end of its stdin; non-blocking
 };
 
 // Errc::not_found if program or folder is missing, Errc::forbidden if it may not be run,

@@ -119,7 +119,7 @@ void read_action(conf::TableReader& reader, StepDefinition& step) {
   } else if (!reader.has("run") && !reader.has("prompt")) {
     reader.error("has neither run nor prompt; say what it does");
   }
-  for (const char* key : {"stdin", "env", "pass_env"}) {
+  for (const char* key : {"stdin", "env", "pass_env", "mode"}) {
     if (reader.has("prompt") && reader.has(key)) {
       reader.error(std::string(key) + " is for steps with run, not for prompts");
     }
@@ -136,12 +136,18 @@ void read_output(conf::TableReader& reader, StepDefinition& step) {
   } else if (output != "text") {
     reader.error("output is '" + output + "', not text, json or events");
   }
+}
+
+void read_mode(conf::TableReader& reader, StepDefinition& step) {
   std::string mode = "once";
   reader.get("mode", mode);
-  if (mode == "serve") {
-    reader.error("mode = \"serve\" is not offered by this version of zgrid");
-  } else if (mode != "once") {
-    reader.error("mode is '" + mode + "', not once");
+  step.serve = mode == "serve";
+  if (!step.serve && mode != "once") {
+    reader.error("mode is '" + mode + "', neither once nor serve");
+  }
+  reader.get_duration("idle", step.idle_time);
+  if (reader.has("idle") && !step.serve) {
+    reader.error("idle is for steps with mode = \"serve\": how long a process waits for more");
   }
 }
 
@@ -187,6 +193,7 @@ StepDefinition read_step(const conf::Node& node, const WorkflowDefinition& workf
   read_collect(reader, step);
   read_action(reader, step);
   read_output(reader, step);
+  read_mode(reader, step);
   check_events(reader, step, first, last);
   reader.finish_into(problems);
   return step;

@@ -18,6 +18,10 @@ namespace zgrid::worker {
 inline constexpr uint32_t kCollectAll = UINT32_MAX;
 inline constexpr uint32_t kCollectMax = 1'000'000;  // events that a step may wait for
 
+// How long a kept process (mode = "serve") waits for its next request: longer than the pauses of
+// people at work, short enough that what a machine no longer needs does not fill its memory.
+inline constexpr Millis kIdleTime{5 * 60'000};
+
 enum class StepOutput : uint8_t { text, json, events };
 
 struct StepDefinition {
@@ -29,6 +33,8 @@ struct StepDefinition {
   std::optional<Template> input;  // stdin; none: the event as one JSON line
   std::map<std::string, std::string> env;
   std::vector<std::string> pass_env;
+  bool serve = false;           // one process for many requests
+  Millis idle_time{kIdleTime};  // of such a process; zero: it stays
   // …or a prompt for the worker's default provider.
   std::optional<Template> prompt;
   StepOutput output = StepOutput::text;

@@ -29,6 +29,10 @@ struct StepProcess {
   MonoTime time_limit_at = MonoTime::never();
   size_t input_bytes = 0, output_bytes = 0;
   Utf8Cutter tokens;
+  // Of a kept process, which had a life before this step: what was known of its CPU time first, and
+  // what it has used since.
+  std::optional<uint64_t> cpu_ms_before;
+  uint64_t cpu_ms = 0;
 };
 
 struct JobRun {
@@ -37,6 +41,7 @@ struct JobRun {
   std::unique_ptr<Engine> engine;             // none if it could not even begin
   std::optional<Providers::Choice> provider;  // of a prompt job; else the default is taken
   std::deque<Engine::Start> waiting;          // for their provider
+  std::deque<Engine::Start> paused;           // until a program that crashes may start again
   std::map<ProcessId, StepProcess> processes;
   std::string scratch;  // empty: not made (yet)
   Json job_facts;       // {{job.…}}

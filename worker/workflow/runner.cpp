@@ -57,11 +57,16 @@ Result<void> RunnerImpl::begin() {
   Result<std::unique_ptr<Processes>> processes = Processes::open(options, *this);
   if (!processes) return fail(processes.error());
   processes_ = std::move(*processes);
+  const size_t idle_max = std::max<size_t>(kIdleMaxAtLeast, size_t{2} * options_.slots);
+  kept_ = std::make_unique<KeptProcesses>(*processes_, idle_max);
   return {};
 }
 
 RunnerImpl::~RunnerImpl() {
   processes_.reset();
+  if (kept_ != nullptr) {
+    for (std::string& scratch : kept_->take_scratches()) scratch_.give_back(std::move(scratch));
+  }
   for (const auto& [token, run] : runs_) {
     if (!run->scratch.empty()) scratch_.give_back(std::move(run->scratch));
   }
@@ -77,10 +82,11 @@ std::vector<std::string> RunnerImpl::services() const {
   return names;
 }
 
-Result<void> RunnerImpl::reload() {
+Result<void> RunnerImpl::reload(Now now) {
   Result<WorkflowMap> workflows = read_workflows(options_.workflows);
   if (!workflows) return fail(workflows.error());
   workflows_ = std::move(*workflows);  // attempts that run keep the definition they began with
+  kept_->end_idle(now);                // the busy ones end when they have answered
   return {};
 }
 
@@ -194,6 +200,7 @@ void RunnerImpl::run(Now now) {
   const bool nested = std::exchange(busy_, true);
   if (!nested) {
     processes_->run(now);
+    kept_->run(now);
     end_overdue();
     schedule();
     hand_over_ended();
@@ -243,7 +250,7 @@ void RunnerImpl::hand_over_ended() {
 }
 
 MonoTime RunnerImpl::deadline() const {
-  MonoTime earliest = processes_->deadline();
+  MonoTime earliest = std::min(processes_->deadline(), kept_->deadline());
   for (const auto& [token, run] : runs_) {
     if (run->ending) {
       const bool rests = run->rest_until != MonoTime{} && run->processes.empty();
@@ -251,6 +258,9 @@ MonoTime RunnerImpl::deadline() const {
       continue;
     }
     earliest = std::min(earliest, run->time_limit_at());
+    for (const Engine::Start& start : run->paused) {
+      earliest = std::min(earliest, kept_->may_start_at(program_of(*run, *start.step)));
+    }
     for (const auto& [id, process] : run->processes) {
       earliest = std::min(earliest, process.time_limit_at);
     }
@@ -268,14 +278,21 @@ std::vector<Activity> RunnerImpl::activity(Now now) {
     activity.cpu_ms = run->cpu_ms_ended;
     activity.bytes_out = run->bytes_out;
     activity.stopped = !run->processes.empty();
-    for (const auto& [id, process] : run->processes) {
+    for (auto& [id, process] : run->processes) {
       activity.stopped = activity.stopped && usage[id].stopped;
-      activity.cpu_ms += usage[id].cpu_ms;
+      if (process.step->serve) {
+        if (!process.cpu_ms_before) process.cpu_ms_before = usage[id].cpu_ms;
+        process.cpu_ms = usage[id].cpu_ms - std::min(*process.cpu_ms_before, usage[id].cpu_ms);
+      } else {
+        process.cpu_ms = usage[id].cpu_ms;
+      }
+      activity.cpu_ms += process.cpu_ms;
       activity.bytes_out += usage[id].bytes_out;
       run->last_active = std::max(run->last_active, usage[id].last_output);
     }
-    // Its turn at a provider has not come: it can do nothing, and is not to blame.
-    if (run->processes.empty() && !run->waiting.empty()) run->last_active = now.mono;
+    // Its turn has not come: it can do nothing, and is not to blame.
+    const bool waits = !run->waiting.empty() || !run->paused.empty();
+    if (run->processes.empty() && waits) run->last_active = now.mono;
     if (activity.cpu_ms > run->cpu_ms_seen) {
       run->cpu_ms_seen = activity.cpu_ms;
       run->last_active = now.mono;

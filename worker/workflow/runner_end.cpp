@@ -1,6 +1,4 @@
 // What the output and the end of a step mean for its job.
-#include <csignal>
-#include <cstring>
 #include <utility>
 
 #include "protocol/base/check.h"
@@ -11,20 +9,11 @@
 namespace zgrid::worker {
 namespace {
 
-constexpr int kSignalBase = 128;  // an exit code above it stands for a signal
-
 Payload text_payload(std::string_view text) {
   return {is_utf8(text) ? PayloadTag::utf8 : PayloadTag::bytes, Bytes::copy_of(text)};
 }
 
 Payload json_payload(const Json& value) { return {PayloadTag::json, Bytes::own(value.dump())}; }
-
-std::string describe_exit(int exit_code) {
-  const int signal = exit_code - kSignalBase;
-  const char* name = signal > 0 ? ::sigabbrev_np(signal) : nullptr;
-  if (name == nullptr) return "ended with exit code " + std::to_string(exit_code);
-  return std::string("was ended by SIG") + name + " (exit code " + std::to_string(exit_code) + ")";
-}
 
 std::string name_of(const StepProcess& process, const Providers& providers) {
   if (process.provider) return "provider '" + providers.settings(*process.provider).name + "'";
@@ -34,6 +23,7 @@ std::string name_of(const StepProcess& process, const Providers& providers) {
 }  // namespace
 
 void RunnerImpl::on_stdout(ProcessId id, std::string_view piece) {
+  if (kept_->has(id)) return on_kept_stdout(id, piece);
   JobRun& run = *owners_.at(id);
   StepProcess& process = run.processes.at(id);
   process.output_bytes += piece.size();
@@ -46,21 +36,24 @@ void RunnerImpl::on_stdout(ProcessId id, std::string_view piece) {
 }
 
 void RunnerImpl::on_stderr_line(ProcessId id, std::string_view line) {
-  JobRun& run = *owners_.at(id);
+  const auto owner = owners_.find(id);
+  if (owner == owners_.end()) return;  // a kept process says something for itself
+  JobRun& run = *owner->second;
   if (run.ending) return;
   const std::string& step = run.processes.at(id).step->id;
   emit(run, EventKind::log, step, step, text_payload(line));
 }
 
 void RunnerImpl::on_end(ProcessId id, const ProcessEnd& end) {
-  JobRun& run = *owners_.at(id);
-  StepProcess process = std::move(run.processes.at(id));
-  owners_.erase(id);
-  slots_used_ -= run.slots();
-  run.processes.erase(id);
-  slots_used_ += run.slots();
-  run.last_active = now_.mono;
-  run.cpu_ms_ended += end.cpu_ms;
+  const auto owner = owners_.find(id);
+  if (kept_->has(id)) {
+    const bool crashed = owner != owners_.end() && !owner->second->ending;
+    scratch_.give_back(kept_->on_end(id, crashed, now_));
+    if (owner == owners_.end()) return;
+  }
+  JobRun& run = *owner->second;
+  StepProcess process = detach(run, id);
+  run.cpu_ms_ended += process.step->serve ? process.cpu_ms : end.cpu_ms;
   run.bytes_out += process.output_bytes;
   if (process.provider) {
     providers_.stop(*process.provider);
@@ -83,6 +76,7 @@ void RunnerImpl::on_step_exit(JobRun& run, StepProcess& process, const ProcessEn
                     format_size(options_.output_bytes_max) + " to stdout";
     return fail_step(run, process, std::move(error));
   }
+  if (process.step->serve) return on_kept_exit(run, process, end, std::move(error));
   if (end.exit_code != 0) {
     error.kind = process.provider ? JobErrorKind::provider : JobErrorKind::workflow;
     error.message = name_of(process, providers_) + " " + describe_exit(end.exit_code);
@@ -98,6 +92,16 @@ void RunnerImpl::on_step_exit(JobRun& run, StepProcess& process, const ProcessEn
   if (run.ending) return;
   run.engine->on_step_ended(process.run);
   look_at_engine(run);
+}
+
+StepProcess RunnerImpl::detach(JobRun& run, ProcessId id) {
+  StepProcess process = std::move(run.processes.at(id));
+  owners_.erase(id);
+  slots_used_ -= run.slots();
+  run.processes.erase(id);
+  slots_used_ += run.slots();
+  run.last_active = now_.mono;
+  return process;
 }
 
 void RunnerImpl::on_step_output(JobRun& run, StepProcess& process,
@@ -176,6 +180,7 @@ void RunnerImpl::begin_end(JobRun& run, Outcome outcome, Payload output) {
   run.outcome = std::move(outcome);
   run.output = std::move(output);
   run.waiting.clear();
+  run.paused.clear();
   for (const auto& [id, process] : run.processes) processes_->terminate(id, now_);
   end_or_rest(run);
 }

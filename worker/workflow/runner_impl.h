@@ -3,6 +3,7 @@
 // runner.cpp       what the worker's loop calls
 // runner_start.cpp how a step becomes a process
 // runner_end.cpp   what its output and its end mean
+// runner_kept.cpp  steps whose process stays (mode = "serve")
 #pragma once
 
 #include <deque>
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "worker/executors/kept.h"
 #include "worker/executors/processes.h"
 #include "worker/executors/providers.h"
 #include "worker/executors/scratch.h"
@@ -20,6 +22,9 @@
 
 namespace zgrid::worker {
 
+// "NAME=value" of each.
+std::vector<std::string> lines_of(const std::map<std::string, std::string>& variables);
+
 class RunnerImpl final : public Runner, private ProcessListener {
  public:
   RunnerImpl(Options options, Callbacks callbacks, WorkflowMap workflows, Providers providers);
@@ -27,7 +32,7 @@ class RunnerImpl final : public Runner, private ProcessListener {
   Result<void> begin();
 
   [[nodiscard]] std::vector<std::string> services() const override;
-  Result<void> reload() override;
+  Result<void> reload(Now now) override;
   void start(Attempt attempt, Now now) override;
   void abort(const Token& token, JobStatus reason, Now now) override;
   void run(Now now) override;
@@ -45,6 +50,9 @@ class RunnerImpl final : public Runner, private ProcessListener {
   // An attempt that could not start keeps its slot for so long before it is given back. Otherwise a
   // worker that can start nothing would draw in and give back job after job.
   static constexpr Millis kGiveBackRest{1000};
+  // Idle kept processes: two for each slot, so that two workflows in turn need no restarts, but not
+  // fewer than this.
+  static constexpr size_t kIdleMaxAtLeast = 16;
 
   // runner.cpp
   void begin_job(Attempt attempt);
@@ -60,10 +68,25 @@ class RunnerImpl final : public Runner, private ProcessListener {
   [[nodiscard]] Providers::Choice provider_of(const JobRun& run) const;
   void start_step(JobRun& run, Engine::Start start);
   tl::expected<void, NotStarted> start_process(JobRun& run, const Engine::Start& start);
+  void attach(JobRun& run, ProcessId id, StepProcess process);
+  StepProcess detach(JobRun& run, ProcessId id);
   Result<std::string> render_input(const JobRun& run, const Engine::Start& start) const;
+  [[nodiscard]] std::map<std::string, std::string> base_environment(
+      const StepDefinition& step, const std::string& scratch) const;
   [[nodiscard]] std::vector<std::string> environment_of(const JobRun& run,
                                                         const StepProcess& process) const;
   [[nodiscard]] std::string inherited(const std::string& name) const;
+
+  // runner_kept.cpp
+  [[nodiscard]] static KeptProcesses::Program program_of(const JobRun& run,
+                                                         const StepDefinition& step);
+  [[nodiscard]] bool must_pause(const JobRun& run, const StepDefinition& step) const;
+  tl::expected<void, NotStarted> start_kept(JobRun& run, const Engine::Start& start);
+  tl::expected<ProcessId, NotStarted> new_kept(const JobRun& run, const StepDefinition& step);
+  Result<std::string> request_line(const JobRun& run, const Engine::Start& start) const;
+  void on_kept_stdout(ProcessId id, std::string_view piece);
+  void on_answer(JobRun& run, ProcessId id, KeptProcesses::Answer answer);
+  void on_kept_exit(JobRun& run, const StepProcess& process, const ProcessEnd& end, JobError error);
 
   // runner_end.cpp
   void on_stdout(ProcessId id, std::string_view piece) override;
@@ -86,6 +109,7 @@ class RunnerImpl final : public Runner, private ProcessListener {
   WorkflowRef prompt_workflow_;
   ScratchPool scratch_;
   std::unique_ptr<Processes> processes_;
+  std::unique_ptr<KeptProcesses> kept_;
   std::map<Token, std::unique_ptr<JobRun>> runs_;
   std::map<ProcessId, JobRun*> owners_;
   std::deque<Token> ended_;  // to be handed over when nobody is in the middle of anything

@@ -17,6 +17,13 @@ std::string current_folder() {
 
 }  // namespace
 
+std::vector<std::string> lines_of(const std::map<std::string, std::string>& variables) {
+  std::vector<std::string> lines;
+  lines.reserve(variables.size());
+  for (const auto& [name, value] : variables) lines.push_back(name + "=" + value);
+  return lines;
+}
+
 // Every job that can go on goes on with one step; further ones run as long as slots are free.
 void RunnerImpl::schedule() {
   bool started = true;
@@ -35,16 +42,27 @@ bool RunnerImpl::start_one(JobRun& run) {
   return true;
 }
 
-// What is ready, unless it is a prompt whose provider has enough to do: that waits its turn.
+// What is ready. A prompt whose provider has enough to do waits its turn, and so does a step whose
+// kept process does nothing but crash.
 std::optional<Engine::Start> RunnerImpl::take_startable(JobRun& run) {
   if (!run.waiting.empty() && providers_.may_start(provider_of(run))) {
     Engine::Start start = std::move(run.waiting.front());
     run.waiting.pop_front();
     return start;
   }
+  if (!run.paused.empty() && !must_pause(run, *run.paused.front().step)) {
+    Engine::Start start = std::move(run.paused.front());
+    run.paused.pop_front();
+    return start;
+  }
   while (std::optional<Engine::Start> start = run.engine->next()) {
-    if (!start->step->prompt || providers_.may_start(provider_of(run))) return start;
-    run.waiting.push_back(std::move(*start));
+    if (start->step->serve && must_pause(run, *start->step)) {
+      run.paused.push_back(std::move(*start));
+    } else if (start->step->prompt && !providers_.may_start(provider_of(run))) {
+      run.waiting.push_back(std::move(*start));
+    } else {
+      return start;
+    }
   }
   return std::nullopt;
 }
@@ -54,7 +72,8 @@ Providers::Choice RunnerImpl::provider_of(const JobRun& run) const {
 }
 
 void RunnerImpl::start_step(JobRun& run, Engine::Start start) {
-  const tl::expected<void, NotStarted> started = start_process(run, start);
+  const tl::expected<void, NotStarted> started =
+      start.step->serve ? start_kept(run, start) : start_process(run, start);
   if (started) return;
   if (started.error().error.code == Errc::not_ready) {
     return give_back(run, started.error().error.message);
@@ -104,13 +123,17 @@ tl::expected<void, RunnerImpl::NotStarted> RunnerImpl::start_process(JobRun& run
   if (!id) return not_started(JobErrorKind::spawn, id.error());
 
   if (process.provider) providers_.start(*process.provider);
+  attach(run, *id, std::move(process));
+  return {};
+}
+
+void RunnerImpl::attach(JobRun& run, ProcessId id, StepProcess process) {
   slots_used_ -= run.slots();
-  run.processes.emplace(*id, std::move(process));
+  run.processes.emplace(id, std::move(process));
   slots_used_ += run.slots();
-  owners_[*id] = &run;
+  owners_[id] = &run;
   run.spawned_any = true;
   run.last_active = now_.mono;
-  return {};
 }
 
 Result<std::string> RunnerImpl::render_input(const JobRun& run, const Engine::Start& start) const {
@@ -135,8 +158,9 @@ std::string RunnerImpl::inherited(const std::string& name) const {
   return name == "PATH" ? kDefaultPath : "";
 }
 
-std::vector<std::string> RunnerImpl::environment_of(const JobRun& run,
-                                                    const StepProcess& process) const {
+// What a program gets whatever it is run for. Its step's own settings come last.
+std::map<std::string, std::string> RunnerImpl::base_environment(const StepDefinition& step,
+                                                                const std::string& scratch) const {
   std::map<std::string, std::string> variables;
   const auto pass = [&](const std::string& name) {
     const auto found = options_.environment.find(name);
@@ -144,24 +168,28 @@ std::vector<std::string> RunnerImpl::environment_of(const JobRun& run,
   };
   for (const char* name : kInherited) pass(name);
   variables.emplace("PATH", kDefaultPath);
-  variables["TMPDIR"] = run.scratch;
+  variables["TMPDIR"] = scratch;
+  for (const std::string& name : step.pass_env) pass(name);
+  for (const auto& [name, value] : step.env) variables[name] = value;
+  variables["ZGRID_WORKER"] = options_.worker_name;
+  variables["ZGRID_SCRATCH"] = scratch;
+  return variables;
+}
+
+std::vector<std::string> RunnerImpl::environment_of(const JobRun& run,
+                                                    const StepProcess& process) const {
+  std::map<std::string, std::string> variables = base_environment(*process.step, run.scratch);
   if (process.provider) {
     const std::string& key = providers_.settings(*process.provider).api_key_env;
-    if (!key.empty()) pass(key);
+    const auto found = options_.environment.find(key);
+    if (found != options_.environment.end()) variables[key] = found->second;
   }
-  for (const std::string& name : process.step->pass_env) pass(name);
-  for (const auto& [name, value] : process.step->env) variables[name] = value;
   variables["ZGRID_JOB"] = run.token().job.str();
   variables["ZGRID_ATTEMPT"] = std::to_string(run.token().attempt);
   variables["ZGRID_RUN"] = run.spec().run;
   variables["ZGRID_INDEX"] = std::to_string(run.attempt.index);
-  variables["ZGRID_WORKER"] = options_.worker_name;
-  variables["ZGRID_SCRATCH"] = run.scratch;
   if (!run.attempt.trace.empty()) variables["TRACEPARENT"] = run.attempt.trace;
-  std::vector<std::string> lines;
-  lines.reserve(variables.size());
-  for (const auto& [name, value] : variables) lines.push_back(name + "=" + value);
-  return lines;
+  return lines_of(variables);
 }
 
 }  // namespace zgrid::worker

@@ -61,15 +61,35 @@ Result<std::vector<Event>> StepOutputParser::on_end() {
   return events;
 }
 
+Result<std::vector<Event>> StepOutputParser::on_answer(std::string line) {
+  text_ = std::move(line);
+  if (step_->output != StepOutput::events) return on_end();
+  Result<Json> parsed = Json::parse(text_);
+  if (!parsed) return fail(Errc::bad_input, "its answer is not JSON: " + parsed.error().message);
+  std::vector<Event> events;
+  const Json::Array* list = parsed->as_array();
+  const size_t count = list == nullptr ? 1 : list->size();
+  for (size_t i = 0; i < count; ++i) {
+    Result<Event> event = to_event(list == nullptr ? *parsed : (*list)[i], "its answer ");
+    if (!event) return fail(event.error());
+    events.push_back(std::move(*event));
+  }
+  return events;
+}
+
 Result<Event> StepOutputParser::parse_line(std::string_view line) {
   const std::string where = "line " + std::to_string(lines_) + " of its output ";
   Result<Json> parsed = Json::parse(line);
   if (!parsed) return fail(Errc::bad_input, where + "is not JSON: " + parsed.error().message);
-  if (!parsed->is_object()) {
+  return to_event(*parsed, where);
+}
+
+Result<Event> StepOutputParser::to_event(const Json& value, const std::string& where) const {
+  if (!value.is_object()) {
     return fail(Errc::bad_input, where + "is not an object of type and data");
   }
   Event event;
-  const Json* type = parsed->find("type");
+  const Json* type = value.find("type");
   if (type != nullptr && type->is_string() && is_event_type(*type->as_string())) {
     event.type = *type->as_string();
   } else if (type == nullptr && step_->emits.size() == 1) {
@@ -77,12 +97,13 @@ Result<Event> StepOutputParser::parse_line(std::string_view line) {
   } else {
     return fail(Errc::bad_input, where + "has no \"type\" that names an event");
   }
-  const Json* data = parsed->find("data");
+  const Json* data = value.find("data");
   event.data = data != nullptr ? *data : Json::object();
   return event;
 }
 
-std::string event_line(const Event& event, const std::vector<std::string>& types) {
+std::string event_line(const Event& event, const std::vector<std::string>& types,
+                       const Json& more) {
   std::string line = "{\"type\":";
   Json(event.type).dump_to(line);
   line += ",\"data\":";
@@ -92,6 +113,14 @@ std::string event_line(const Event& event, const std::vector<std::string>& types
     for (const std::string& type : types) list.push(type);
     line += ",\"types\":";
     list.dump_to(line);
+  }
+  if (const Json::Object* members = more.as_object()) {
+    for (const auto& [name, value] : *members) {
+      line += ',';
+      Json(name).dump_to(line);
+      line += ':';
+      value.dump_to(line);
+    }
   }
   line += "}\n";
   return line;

@@ -19,17 +19,23 @@ class StepOutputParser {
   Result<std::vector<Event>> on_piece(std::string_view piece);
   // After an exit with code 0.
   Result<std::vector<Event>> on_end();
+  // Instead: the one line that a kept process answers with. With output = "events" it is an event
+  // or a list of events.
+  Result<std::vector<Event>> on_answer(std::string line);
 
  private:
   Result<Event> parse_line(std::string_view line);
+  Result<Event> to_event(const Json& value, const std::string& where) const;
 
   const StepDefinition* step_;
   std::string text_;  // all of it, or of events the line that is not complete yet
   size_t lines_ = 0;
 };
 
-// {"type": …, "data": …} and a newline; `types` is added for a step that collects.
-std::string event_line(const Event& event, const std::vector<std::string>& types);
+// {"type": …, "data": …} and a newline; `types` is added for a step that collects, and the members
+// of `more`, an object, for whom they are of use.
+std::string event_line(const Event& event, const std::vector<std::string>& types,
+                       const Json& more = Json::object());
 
 // Cuts a stream of bytes where no UTF-8 character is split.
 class Utf8Cutter {

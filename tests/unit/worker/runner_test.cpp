@@ -295,13 +295,13 @@ TEST_F(RunnerTest, services_are_sorted_and_reload_keeps_the_old_on_error) {
   open(shell_workflow("b", "true") + shell_workflow("a", "true"));
   EXPECT_THAT(runner_->services(), ElementsAre("a", "b", "zgrid.echo"));
   folder_.write("jobs.toml", "[[broken");
-  const auto failed = runner_->reload();
+  const auto failed = runner_->reload(now_for_tests());
   ASSERT_FALSE(failed.has_value());
   EXPECT_EQ(failed.error().code, Errc::config);
   EXPECT_THAT(runner_->services(), ElementsAre("a", "b", "zgrid.echo"));
   EXPECT_EQ(run("a").outcome.status, JobStatus::succeeded);
   folder_.write("jobs.toml", shell_workflow("c", "true"));
-  EXPECT_TRUE(runner_->reload().has_value());
+  EXPECT_TRUE(runner_->reload(now_for_tests()).has_value());
   EXPECT_THAT(runner_->services(), ElementsAre("c", "zgrid.echo"));
 }
 
@@ -310,7 +310,7 @@ TEST_F(RunnerTest, what_runs_keeps_its_definition_over_a_reload) {
   const Token token = start(job("a"));
   ASSERT_TRUE(until([&] { return folder_.has("started"); }));
   folder_.write("jobs.toml", shell_workflow("b", "true"));
-  ASSERT_TRUE(runner_->reload().has_value());
+  ASSERT_TRUE(runner_->reload(now_for_tests()).has_value());
   folder_.write("go", "");
   EXPECT_EQ(wait(token).text(), R"({"text":"old\n"})");
 }

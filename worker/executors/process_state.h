@@ -1,0 +1,29 @@
+// What Processes knows of one process. For the files that implement Processes alone.
+#pragma once
+
+#include <string>
+
+#include "worker/executors/processes.h"
+
+namespace zgrid::worker {
+
+inline constexpr Millis kRecheckMin{1};    // killed processes are usually gone by then
+inline constexpr int kReadsPerTurn = 16;   // so that one loud child does not starve the loop
+inline constexpr Millis kClosedGrace{50};  // an ending process closes its pipes before it is gone
+
+struct Processes::Process {
+  ProcessId id = ProcessId::none;
+  Spawned child;
+  std::string marker;
+  std::string log_line;   // what came since the last newline
+  std::string unwritten;  // for its stdin, once that has room
+  bool in_watched = false;
+  ProcessEnd end;
+  Usage usage;
+  bool terminating = false;
+  bool leader_gone = false;
+  MonoTime wake = MonoTime::never();  // KILL is due, or the group is looked at again
+  Millis recheck = kRecheckMin;
+};
+
+}  // namespace zgrid::worker
