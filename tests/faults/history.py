@@ -64,6 +64,7 @@ class Verdict:
         self.acked = 0
         self.refused = 0
         self.ended = collections.Counter()  # by status, of acknowledged jobs
+        self.injected = []  # when
         self.pending = 0
         self.lost = []       # acknowledged, and neither ended nor pending
         self.twice = []      # two different accepted results
@@ -71,6 +72,9 @@ class Verdict:
         self.illegal = []    # a terminal state left, or an attempt number that went down
         self.wrong = []      # an output that the input does not explain
         self.restarted = []  # started more than once: allowed after the loss of a worker
+        # Started, then forgotten with the broker that had not acknowledged them, submitted again
+        # and started again: a first assignment may leave before its commit.
+        self.unpromised = []
 
     @property
     def violations(self):
@@ -79,7 +83,8 @@ class Verdict:
 
 
 class _Job:
-    __slots__ = ("acked", "results", "unknown", "pending", "ended", "attempt", "illegal")
+    __slots__ = ("acked", "results", "unknown", "pending", "ended", "attempt", "illegal",
+                 "submitted_at", "acked_at")
 
     def __init__(self):
         self.acked = self.unknown = self.pending = False
@@ -87,6 +92,7 @@ class _Job:
         self.ended = None       # the first terminal state that was seen, and when it was known
         self.attempt = (0, 0)   # the highest that was seen, and when it was known
         self.illegal = None
+        self.submitted_at = self.acked_at = 0
 
     def see(self, status, attempt, since, at):
         """The job was in this state at some moment between the two."""
@@ -107,8 +113,12 @@ def _read(history):
     for at, word, rest in sorted(history.lines(), key=lambda line: line[0]):
         if word == "submit":
             verdict.submitted += 1
+            jobs[rest[0]].submitted_at = jobs[rest[0]].submitted_at or at
+        elif word == "inject":
+            verdict.injected.append(at)
         elif word == "ack":
             jobs[rest[0]].acked = True
+            jobs[rest[0]].acked_at = jobs[rest[0]].acked_at or at
         elif word == "refuse":
             verdict.refused += 1
         elif word in ("result", "final"):
@@ -155,6 +165,11 @@ def check(history, starts=()):
         else:
             verdict.lost.append(name)
     for name, attempts in started.items():
-        if len(attempts) > 1:
-            verdict.restarted.append(f"{name}: attempts {attempts}")
+        if len(attempts) < 2:
+            continue
+        job = jobs[name]
+        faults = sum(job.submitted_at < at < job.acked_at for at in verdict.injected)
+        forgotten = len(set(attempts)) == 1 and len(attempts) <= 1 + faults
+        (verdict.unpromised if forgotten else verdict.restarted).append(
+            f"{name}: attempts {attempts}")
     return verdict

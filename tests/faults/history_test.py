@@ -52,6 +52,16 @@ class Checker(unittest.TestCase):
         verdict = self.verdict(*self.accepted(), result, starts=starts)
         self.assertEqual((len(verdict.stale), len(verdict.restarted)), (1, 1))
 
+    def test_only_what_was_not_acknowledged_may_be_forgotten_and_started_again(self):
+        starts = [{"job": A, "attempt": "1"}, {"job": A, "attempt": "1"}]
+        end = f"9 result {A} 1 succeeded ann h"
+        verdict = self.verdict(f"1 submit {A}", "2 inject kill", f"3 ack {A} queued 0", end,
+                               starts=starts)
+        self.assertEqual((len(verdict.unpromised), verdict.restarted), (1, []))
+        verdict = self.verdict(f"1 submit {A}", f"2 ack {A} queued 0", "3 inject kill", end,
+                               starts=starts)
+        self.assertEqual((verdict.unpromised, len(verdict.restarted)), ([], 1))
+
     def test_a_terminal_state_that_was_left_is_illegal(self):
         ended = f"3 result {A} 1 succeeded ann h"
         verdict = self.verdict(*self.accepted(), ended, f"6 status {A} running 2 5")

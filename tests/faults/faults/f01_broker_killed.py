@@ -63,6 +63,8 @@ def kill_under_load(env, outcome, kills, seconds, rate, acked):
     outcome.timing("broker ready after", ready)
     outcome.timing("first process started after", first)
     outcome.must(not verdict.restarted, f"started again: {verdict.restarted[:3]}")
+    if verdict.unpromised:
+        outcome.fact(f"{len(verdict.unpromised)} unacknowledged jobs started again")
     outcome.must(verdict.acked >= acked, f"only {verdict.acked} jobs were acknowledged")
     outcome.must(verdict.ended["succeeded"] == verdict.acked, f"ended as {dict(verdict.ended)}")
 
