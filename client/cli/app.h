@@ -94,5 +94,8 @@ int run(App& app, const DoctorCommand& command);
 int run(App& app, const EventsCommand& command);
 int run(App& app, const LogsCommand& command);
 int run(App& app, const BenchCommand& command);
+int run(App& app, const CompletionCommand& command);
+int run(App& app, const CompleteCommand& command);
+int run(App& app, const ManCommand& command);
 
 }  // namespace zgrid::cli

@@ -194,6 +194,20 @@ struct LogsCommand {
   uint32_t limit = 50;
 };
 
+// For shells.
+enum class Shell : uint8_t { bash, zsh, fish };
+struct CompletionCommand {
+  Shell shell = Shell::bash;
+};
+// Hidden: what may stand in place of the last word. Never fails, and says nothing but that.
+struct CompleteCommand {
+  std::vector<std::string> words;  // after "zgrid"
+};
+// Hidden: writes the manual into a folder, for the build.
+struct ManCommand {
+  std::string folder, date;
+};
+
 // How fast a grid is. Without --broker and --discover a private one in this process.
 struct BenchCommand {
   static constexpr uint64_t kJobsMax = 10'000'000;  // 12 bytes of memory each
@@ -211,14 +225,13 @@ struct BenchCommand {
   WorkerFlags worker;
 };
 
-using Command =
-    std::variant<HelpCommand, VersionCommand, SecretNewCommand, SecretCheckCommand,
-                 SecretKeysCommand, ConfigShowCommand, ConfigCheckCommand, BrokerCommand,
-                 WorkerCommand, UpCommand, SubmitCommand, RunCommand, WaitCommand, ResultCommand,
-                 CancelCommand, AttachCommand, RetryCommand, JobsCommand, WorkersCommand,
-                 StatusCommand, DrainCommand, DiscoverCommand, DlqListCommand, DlqShowCommand,
-                 DlqRetryCommand, DlqPurgeCommand, StoreCheckCommand, StoreBackupCommand,
-                 StoreRestoreCommand, ExplainCommand, WorkflowsCommand, WorkflowCheckCommand,
-                 ConfigSchemaCommand, DoctorCommand, EventsCommand, LogsCommand, BenchCommand>;
+using Command = std::variant<
+    HelpCommand, VersionCommand, SecretNewCommand, SecretCheckCommand, SecretKeysCommand,
+    ConfigShowCommand, ConfigCheckCommand, BrokerCommand, WorkerCommand, UpCommand, SubmitCommand,
+    RunCommand, WaitCommand, ResultCommand, CancelCommand, AttachCommand, RetryCommand, JobsCommand,
+    WorkersCommand, StatusCommand, DrainCommand, DiscoverCommand, DlqListCommand, DlqShowCommand,
+    DlqRetryCommand, DlqPurgeCommand, StoreCheckCommand, StoreBackupCommand, StoreRestoreCommand,
+    ExplainCommand, WorkflowsCommand, WorkflowCheckCommand, ConfigSchemaCommand, DoctorCommand,
+    EventsCommand, LogsCommand, BenchCommand, CompletionCommand, CompleteCommand, ManCommand>;
 
 }  // namespace zgrid::cli

@@ -1,6 +1,7 @@
 #include "client/cli/parse.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "client/cli/parser.h"
 #include "protocol/base/limits.h"
@@ -21,6 +22,13 @@ void add_duration(CLI::App* app, const std::string& name, Millis& into, const st
 CLI::Option* add_list(CLI::App* app, const std::string& name, std::vector<std::string>& into,
                       const std::string& help) {
   return app->add_option(name, into, help)->allow_extra_args(false);
+}
+
+Result<Colour> parse_colour(const std::string& text) {
+  if (text.empty() || text == "auto") return Colour::automatic;
+  if (text == "always") return Colour::always;
+  if (text == "never") return Colour::never;
+  return fail(Errc::usage, "--color: '" + text + "' is not auto, always or never");
 }
 
 // The deepest verb that was given, as the user would type it.
@@ -44,6 +52,20 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& problem) {
   }
   while (!message.empty() && (message.back() == '.' || message.back() == ' ')) message.pop_back();
   return {Errc::usage, std::move(message), std::move(hint), Effect::none, 0};
+}
+
+// Verbs for shells and for the build, which --help does not show: what follows is not for CLI11.
+std::optional<Command> hidden(const std::vector<std::string>& arguments) {
+  if (arguments.empty()) return std::nullopt;
+  if (arguments[0] == "__complete") {
+    const size_t first = arguments.size() > 1 && arguments[1] == "--" ? 2 : 1;
+    return CompleteCommand{
+        {arguments.begin() + static_cast<std::ptrdiff_t>(first), arguments.end()}};
+  }
+  if (arguments[0] == "__man" && arguments.size() == 3) {
+    return ManCommand{arguments[1], arguments[2]};
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -104,6 +126,7 @@ Parser::Parser() {
   add_store();
   add_bench();
   add_why();
+  add_shell();
 }
 
 void Parser::add_globals() {
@@ -114,10 +137,8 @@ void Parser::add_globals() {
       ->type_name("ADDR");
   app_.add_flag("--json", globals_.json, "one JSON document, or JSON Lines for streams");
   app_.add_flag("--quiet", globals_.quiet, "no notes on stderr");
-  app_.add_flag_function(
-          "--color{always}", [this](int64_t) { globals_.colour = Colour::always; },
-          "colour also in a pipe")
-      ->disable_flag_override();
+  app_.add_flag("--color{always}", colour_, "colour: auto (default), always or never")
+      ->type_name("WHEN");
   app_.add_option("--log-level", globals_.log_level, "trace, debug, info, warn, error or off")
       ->type_name("LEVEL");
   app_.add_option("--log-format", globals_.log_format, "text or json")->type_name("FORMAT");
@@ -128,7 +149,8 @@ void Parser::add_globals() {
           },
           "how long this command waits (the job goes on)")
       ->type_name("D");
-  app_.add_flag("--lan{true}", lan_, "use the network: all interfaces, or --lan=IF,…");
+  app_.add_flag("--lan{true}", lan_, "use the network: all interfaces, or --lan=IF,…")
+      ->type_name("IF,…");
   app_.add_flag("--version", version_, "print the version");
 }
 
@@ -336,6 +358,11 @@ Result<Parsed> Parser::run(std::vector<std::string> arguments) {
     globals_.lan = true;
     if (lan_ != "true") globals_.interfaces = split_commas(lan_);
   }
+  if (auto colour = parse_colour(colour_)) {
+    globals_.colour = *colour;
+  } else {
+    return fail(colour.error());
+  }
   if (version_) return Parsed{globals_, VersionCommand{}};
   if (!chosen_) {
     return fail(Errc::usage, "what to do is missing", "see 'zgrid --help' for the verbs");
@@ -344,6 +371,7 @@ Result<Parsed> Parser::run(std::vector<std::string> arguments) {
 }
 
 Result<Parsed> parse(std::vector<std::string> arguments) {
+  if (auto command = hidden(arguments)) return Parsed{{}, std::move(*command)};
   try {
     return Parser().run(std::move(arguments));
   } catch (const CLI::Error& problem) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "client/cli/grammar.h"
 #include "client/cli/parse.h"
 
 namespace zgrid::cli {
@@ -44,6 +45,7 @@ class Parser {
  public:
   Parser();
   Result<Parsed> run(std::vector<std::string> arguments);
+  [[nodiscard]] VerbInfo grammar() const;
 
  private:
   CLI::App* verb(const std::string& name, const std::string& help, const std::string& examples);
@@ -64,6 +66,7 @@ class Parser {
   void add_store();
   void add_bench();
   void add_why();
+  void add_shell();
   void broker_flags(CLI::App* app, BrokerFlags& flags);
   void worker_flags(CLI::App* app, WorkerFlags& flags, bool with_name);
   void submit_options(CLI::App* app, SubmitCommand& submit);
@@ -75,6 +78,7 @@ class Parser {
   CLI::App app_{"turns the machines you already own into one grid", "zgrid"};
   Globals globals_;
   std::string lan_;
+  std::string colour_;
   bool version_ = false;
   std::function<Command()> chosen_;
 
@@ -114,6 +118,7 @@ class Parser {
   DoctorCommand doctor_;
   EventsCommand events_;
   LogsCommand logs_;
+  CompletionCommand completion_;
 };
 
 }  // namespace zgrid::cli
