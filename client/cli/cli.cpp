@@ -7,6 +7,7 @@
 
 #include "client/cli/app.h"
 #include "client/cli/parse.h"
+#include "client/cli/terminal.h"
 
 namespace zgrid::cli {
 namespace {
@@ -30,18 +31,6 @@ std::string as_name(std::string text) {
     if (!ok) c = '-';
   }
   return text.substr(0, 63);
-}
-
-Style style_of(const Globals& globals, const conf::Environment& env) {
-  Style style;
-  style.json = globals.json;
-  style.quiet = globals.quiet;
-  style.is_terminal = ::isatty(STDOUT_FILENO) == 1;
-  style.notes_on_terminal = ::isatty(STDERR_FILENO) == 1;
-  const auto no_colour = env.variables.find("NO_COLOR");
-  const bool forbidden = no_colour != env.variables.end() && !no_colour->second.empty();
-  style.colour = !forbidden && (style.is_terminal || globals.colour == Colour::always);
-  return style;
 }
 
 }  // namespace

@@ -1,16 +1,16 @@
 #include "client/cli/progress.h"
 
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
+#include "client/cli/terminal.h"
+
 namespace zgrid::cli {
 namespace {
 
-constexpr size_t kColumnsDefault = 80;  // of a terminal that does not say
 constexpr size_t kBarMin = 10, kBarMax = 40;
 
 std::string with_two_digits(int64_t value) {
@@ -22,12 +22,6 @@ std::optional<Micros> time_left(const Counts& counts, double per_second) {
   const double seconds = static_cast<double>(*counts.total - counts.done()) / per_second;
   constexpr double kYear = 365.0 * 24 * 3600;
   return Micros{static_cast<int64_t>(std::min(seconds, kYear) * 1e6)};
-}
-
-size_t columns_of(int fd) {
-  winsize size{};
-  if (::ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kColumnsDefault;
-  return size.ws_col;
 }
 
 // What cannot be written is not worth an error.

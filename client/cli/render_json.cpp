@@ -40,12 +40,19 @@ class JsonRenderer final : public Renderer {
   void views(std::vector<View>, const Json::Object& members) override { facts("", members); }
   void line(const std::vector<Cell>&, const Json::Object& members) override { facts("", members); }
   void note(const std::string& text) override {
-    if (!style_.quiet) print_err("zgrid: " + text + "\n");
+    if (style_.quiet) return;
+    print_err("zgrid: " + (style_.notes_on_terminal ? neutralise(text) : text) + "\n");
   }
-  void error(const Error& error) override { print_err(error_document(error).dump() + "\n"); }
+  void error(const Error& error) override {
+    const std::string text = error_document(error).dump();
+    print_err((style_.notes_on_terminal ? neutralise_json(text) : text) + "\n");
+  }
 
  private:
-  void line(const Json& document) { print(document.dump() + "\n"); }
+  void line(const Json& document) {
+    const std::string text = document.dump();
+    print((style_.is_terminal ? neutralise_json(text) : text) + "\n");
+  }
   Style style_;
 };
 

@@ -1,6 +1,7 @@
 // Text: bare output for scripts, tables and cards for people.
 #include <algorithm>
 
+#include "client/cli/live_lines.h"
 #include "client/cli/renderer.h"
 #include "client/cli/text.h"
 #include "protocol/base/units.h"
@@ -98,6 +99,7 @@ class TextRenderer : public Renderer {
   explicit TextRenderer(const Style& style) : style_(style) {}
 
   void result(const JobResult& result, Layout layout) override {
+    end_live(result.entry.job);
     if (layout == Layout::cards) {
       style_.is_terminal ? card(result) : named_lines(result);
     } else if (result.status() == JobStatus::succeeded) {
@@ -105,20 +107,21 @@ class TextRenderer : public Renderer {
       if (style_.is_terminal) output = neutralise(output);
       const bool ends = !output.empty() && output.back() == '\n';
       if (!ends && (style_.is_terminal || layout == Layout::lines)) output += '\n';
-      print(output);
+      write_out(output);
     }
     if (result.status() != JobStatus::succeeded) explain_failure(result);
   }
 
   void ended(const JobResult& result) override {
+    end_live(result.entry.job);
     if (result.status() != JobStatus::succeeded) explain_failure(result);
   }
 
-  void event(const JobId&, uint32_t, const JobEvent& event) override {
+  void event(const JobId& job, uint32_t, const JobEvent& event) override {
     const std::string data = event.data.data.empty() ? "" : bare_output(event.data);
     const std::string where = event.step.empty() ? event.name : event.step;
     switch (event.kind) {
-      case EventKind::token: return print_err(for_stderr(data));
+      case EventKind::token: return write_err(live_.add(job, for_stderr(data)));
       case EventKind::log: return note_line(where, data);
       case EventKind::step: return note_line(where, event.name + (data.empty() ? "" : " " + data));
       case EventKind::status: return note_line("job", event.name);
@@ -130,7 +133,7 @@ class TextRenderer : public Renderer {
   void accepted(const std::vector<JobState>& jobs) override {
     std::string text;
     for (const JobState& job : jobs) text += job.job.str() + "\n";
-    print(text);
+    write_out(text);
   }
   void cancelled(const std::vector<JobState>& jobs) override {
     for (const JobState& job : jobs) {
@@ -198,7 +201,7 @@ class TextRenderer : public Renderer {
     for (const std::string_view line : lines_of(error->stderr_tail)) {
       tail += "  " + std::string(line) + "\n";
     }
-    print(style_.is_terminal ? neutralise(tail) : tail);
+    write_out(for_stdout(tail));
   }
 
   void workers(const std::vector<protocol::WorkerView>& workers) override {
@@ -267,12 +270,13 @@ class TextRenderer : public Renderer {
     for (const std::string& grid : other_grids) note("another grid was heard: " + grid);
   }
 
-  void facts(const std::string& text, const Json::Object&) override { print(text + "\n"); }
+  void facts(const std::string& text, const Json::Object&) override {
+    write_out(for_stdout(text) + "\n");
+  }
 
   void views(std::vector<View> views, const Json::Object&) override {
     for (View& view : views) {
-      if (!view.text.empty())
-        print((style_.is_terminal ? neutralise(view.text) : view.text) + "\n");
+      if (!view.text.empty()) write_out(for_stdout(view.text) + "\n");
       if (!view.rows.empty()) print_table(view.rows);
     }
   }
@@ -280,18 +284,17 @@ class TextRenderer : public Renderer {
     std::string text;
     for (const Cell& cell : cells) {
       if (!text.empty()) text += ' ';
-      const std::string shown = style_.is_terminal ? neutralise(cell.text) : cell.text;
-      text += painted(shown, cell.paint, style_.colour);
+      text += painted(for_stdout(cell.text), cell.paint, style_.colour);
     }
-    print(text + "\n");
+    write_out(text + "\n");
   }
 
-  void note(const std::string& text) override { print_err("zgrid: " + for_stderr(text) + "\n"); }
+  void note(const std::string& text) override { say("zgrid: " + for_stderr(text) + "\n"); }
   void error(const Error& error) override {
-    std::string text = painted("zgrid:", Paint::red, style_.colour && style_.notes_on_terminal) +
-                       " " + for_stderr(error.message) + "\n";
+    std::string text =
+        painted("zgrid:", Paint::red, style_.notes_colour) + " " + for_stderr(error.message) + "\n";
     if (!error.hint.empty()) text += "  " + for_stderr(error.hint) + "\n";
-    print_err(text);
+    say(text);
   }
 
  private:
@@ -304,26 +307,41 @@ class TextRenderer : public Renderer {
   void print_table(Rows& rows) {
     if (style_.is_terminal) {
       for (auto& row : rows) {
-        for (Cell& cell : row) cell.text = neutralise(cell.text);
+        for (Cell& cell : row) cell.text = neutralise_cell(cell.text);
       }
     }
-    print(table(rows, style_.colour));
+    write_out(table(rows, style_.colour, style_.columns));
   }
 
+  // Whatever is written first ends the line that a job's tokens have begun.
+  void say(const std::string& text) { print_err(live_.interrupt() + text); }
+  void write_out(const std::string& text) {
+    write_err(live_.interrupt());
+    print(text);
+  }
+  static void write_err(const std::string& text) {
+    if (!text.empty()) print_err(text);
+  }
+  void end_live(const JobId& job) { write_err(live_.end(job)); }
+
+  [[nodiscard]] std::string for_stdout(std::string_view text) const {
+    return style_.is_terminal ? neutralise(text) : std::string(text);
+  }
   [[nodiscard]] std::string for_stderr(std::string_view text) const {
     return style_.notes_on_terminal ? neutralise(text) : std::string(text);
   }
   void note_line(const std::string& where, const std::string& text) {
-    print_err("[" + for_stderr(where) + "] " + for_stderr(text) + "\n");
+    say("[" + for_stderr(where) + "] " + for_stderr(text) + "\n");
   }
 
   void explain_failure(const JobResult& result) {
-    print_err("zgrid: " + for_stderr(failure_of(result)) + "\n");
-    const auto& error = result.entry.outcome.error;
-    if (!error) return;
-    for (const std::string_view line : lines_of(error->stderr_tail)) {
-      print_err("  " + for_stderr(line) + "\n");
+    std::string text = "zgrid: " + for_stderr(failure_of(result)) + "\n";
+    if (const auto& error = result.entry.outcome.error) {
+      for (const std::string_view line : lines_of(error->stderr_tail)) {
+        text += "  " + for_stderr(line) + "\n";
+      }
     }
+    say(text);
   }
 
   // NAME: line, for each line of the output.
@@ -335,7 +353,7 @@ class TextRenderer : public Renderer {
     for (const std::string_view line : lines_of(output)) {
       text += name + ": " + std::string(line) + "\n";
     }
-    print(text.empty() ? name + ": \n" : text);
+    write_out(text.empty() ? name + ": \n" : text);
   }
 
   void card(const JobResult& result) {
@@ -354,10 +372,11 @@ class TextRenderer : public Renderer {
         text += "  " + std::string(line) + "\n";
       }
     }
-    print(text);
+    write_out(text);
   }
 
   Style style_;
+  LiveLines live_;
 };
 
 // The same without notes.

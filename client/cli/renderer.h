@@ -20,6 +20,8 @@ struct Style {
   bool colour = false;             // on stdout
   bool is_terminal = false;        // stdout is one
   bool notes_on_terminal = false;  // stderr is one
+  bool notes_colour = false;       // on stderr
+  size_t columns = 0;              // of stdout's terminal; 0: no limit
 };
 
 // How the outputs of several jobs are shown.
@@ -71,7 +73,8 @@ class Renderer {
   [[nodiscard]] Result<void> finish() const;
 
  protected:
-  // Writes all of it to stdout. If the reader has closed the pipe, dies by SIGPIPE.
+  // Writes all of it to stdout, with one call where the kernel takes it: no other process comes
+  // between. If the reader has closed the pipe, dies by SIGPIPE.
   void print(std::string_view text);
   static void print_err(std::string_view text);
 
