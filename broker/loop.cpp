@@ -148,8 +148,11 @@ bool Loop::receive_batch() {
   return true;
 }
 
-// The disk is behind: what is not read waits with its senders, whose queues are bounded.
-bool Loop::is_choked() const { return committer_->backlog_bytes() > kBacklogBytes; }
+// The disk is behind: what is not read waits with its senders, whose queues are bounded. While it
+// takes nothing at all, submits are refused instead, and must be read for that.
+bool Loop::is_choked() const {
+  return refusing_.empty() && committer_->backlog_bytes() > kBacklogBytes;
+}
 
 size_t Loop::receive_one(Router::Received& received) {
   Session& session = sessions_.of(received.routing_id, received.principal, now_.mono);
