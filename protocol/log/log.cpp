@@ -4,7 +4,9 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <array>
+#include <cstdio>
 
 #include "protocol/base/utf8.h"
 
@@ -27,37 +29,43 @@ spdlog::level::level_enum to_spdlog(Log::Level level) {
 
 constexpr std::string_view kReplacement = "\xef\xbf\xbd";  // U+FFFD
 
-// The few characters that JSON wants escaped; what is not UTF-8 is replaced.
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  const auto add = [&out](std::string_view good) {
-    for (const char c : good) {
-      if (c == '"' || c == '\\') {
-        out += '\\';
-        out += c;
-      } else if (static_cast<unsigned char>(c) < 0x20) {
-        out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-      } else {
-        out += c;
-      }
-    }
-  };
-  while (true) {
-    const size_t good = utf8_prefix(text);
-    add(text.substr(0, good));
-    if (good == text.size()) return out + '"';
-    out += kReplacement;
-    text.remove_prefix(good + 1);
-  }
+// How many bytes at the front of a text, which is UTF-8, are something that a terminal acts on or
+// that ends a line: 0, 1, or 2 for C1.
+size_t control_at_front(std::string_view text) {
+  const auto c = static_cast<unsigned char>(text[0]);
+  if (c == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0) return 2;
+  return c < 0x20 || c == 0x7f ? 1 : 0;
 }
 
+// In one line, whatever it was made from: control characters as JSON escapes them; what is not
+// UTF-8 is replaced. `marks` get a backslash.
+std::string escaped(std::string_view text, std::string_view marks) {
+  std::string out;
+  while (!text.empty()) {
+    const size_t length = utf8_sequence(text);
+    const size_t control = length == 0 ? 0 : control_at_front(text);
+    if (length == 0) {
+      out += kReplacement;
+    } else if (control > 0) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(text[control - 1]));
+    } else {
+      if (marks.find(text[0]) != std::string_view::npos) out += '\\';
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<size_t>(length, 1));
+  }
+  return out;
+}
+
+std::string quoted(std::string_view text) { return '"' + escaped(text, "\"\\") + '"'; }
+
 std::string as_text(std::string_view message, const Log::Fields& fields) {
-  std::string line(message);
+  std::string line = escaped(message, "");
   for (const auto& [name, value] : fields) {
     line += ' ';
     line += name;
     line += '=';
-    line += value.find_first_of(" \"\n") == std::string::npos ? value : quoted(value);
+    line += value.find_first_of(" \"\n") == std::string::npos ? escaped(value, "") : quoted(value);
   }
   return line;
 }
@@ -95,6 +103,8 @@ Result<std::unique_ptr<Log>> Log::open(const std::string& level, const std::stri
   }
   auto impl = std::make_unique<Impl>();
   impl->json = format == "json";
+  // The sink writes a coloured line in parts; as they are collected, nothing comes between them.
+  std::setvbuf(stderr, nullptr, _IOLBF, BUFSIZ);
   auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>();
   impl->logger = std::make_shared<spdlog::logger>("zgrid", std::move(sink));
   impl->logger->set_level(to_spdlog(static_cast<Level>(number)));
