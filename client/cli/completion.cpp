@@ -47,6 +47,7 @@ class Walk {
   [[nodiscard]] const OptionInfo* pending() const { return pending_; }
   [[nodiscard]] bool only_positionals() const { return only_positionals_; }
   [[nodiscard]] const Globals& globals() const { return globals_; }
+  [[nodiscard]] const std::vector<std::string>& workflow_paths() const { return workflow_paths_; }
 
   // Of the verb and of those above it.
   [[nodiscard]] const OptionInfo* option_named(const std::string& name) const {
@@ -103,6 +104,7 @@ class Walk {
     if (name == "--config") globals_.config = text;
     if (name == "--secret-file") globals_.secret_file = text;
     if (name == "--broker") globals_.brokers.push_back(text);
+    if (name == "--workflows") workflow_paths_.push_back(text);
     if (name == "--lan") {
       globals_.lan = true;
       globals_.interfaces = {text};
@@ -115,6 +117,7 @@ class Walk {
   size_t positionals_ = 0;
   std::set<const OptionInfo*> used_;
   Globals globals_;
+  std::vector<std::string> workflow_paths_;
 };
 
 void add_fixed(Wanted& wanted, const std::vector<Candidate>& candidates) {
@@ -168,7 +171,7 @@ void positional_value(Wanted& wanted, const OptionInfo& option, const std::strin
   } else if (value == "WORKER") {
     wanted.live = Live::workers;
   } else if (value == "NAME") {
-    wanted.live = Live::workflows;
+    wanted.live = begins_with(verb, "run ") ? Live::own_workflows : Live::workflows;
   } else if (value == "SHELL") {
     add_fixed(wanted, {{"bash", ""}, {"zsh", ""}, {"fish", ""}});
   } else if (value == "TEXT" && begins_with(wanted.part, "@")) {
@@ -208,6 +211,7 @@ Wanted wanted(const VerbInfo& root, std::vector<std::string> words) {
   Walk walk(root);
   for (const std::string& word : words) walk.word(word);
   result.globals = walk.globals();
+  result.workflow_paths = walk.workflow_paths();
 
   if (walk.pending() != nullptr) {
     option_value(result, *walk.pending());

@@ -26,7 +26,8 @@ enum class Live : uint8_t {
   jobs_and_workers,
   targets,  // of --on: workers and their tags
   runs,
-  workflows
+  workflows,
+  own_workflows  // of a private grid, which no broker knows: those of `workflow_paths`
 };
 
 struct Wanted {
@@ -35,6 +36,7 @@ struct Wanted {
   bool files = false, folders = false;  // a path, which the shell completes best
   std::string before, part;             // the last word: what stays as it is, and what to complete
   Globals globals;                      // of the words before: which grid to ask
+  std::vector<std::string> workflow_paths;  // of --workflows before
 };
 
 // `words` after "zgrid"; the last one, which may be empty, is to be completed. None: every verb.

@@ -4,6 +4,7 @@
 
 #include "client/cli/completion.h"
 #include "client/cli/session.h"
+#include "worker/workflow/definition.h"
 
 namespace zgrid::cli {
 namespace {
@@ -20,7 +21,8 @@ class Grid {
 
   std::vector<Candidate> list(Live live, const std::string& part) {
     switch (live) {
-      case Live::none: return {};
+      case Live::none:
+      case Live::own_workflows: return {};
       case Live::jobs: return jobs(part, {});
       case Live::open_jobs: return jobs(part, states(false));
       case Live::ended_jobs: return jobs(part, states(true));
@@ -115,11 +117,25 @@ class Grid {
   Session& session_;
 };
 
+// What `run` would offer: the files that are named, and those of the configuration.
+std::vector<Candidate> read_files(const App& asking, std::vector<std::string> paths) {
+  if (const auto settings = load_settings(asking)) {
+    const auto& configured = settings->worker.workflows;
+    paths.insert(paths.end(), configured.begin(), configured.end());
+  }
+  std::vector<Candidate> list{{std::string(kServiceEcho), "returns its input"}};
+  if (const auto workflows = worker::read_workflows(paths)) {
+    for (const auto& [name, workflow] : *workflows) list.push_back({name, workflow->description});
+  }
+  return list;
+}
+
 // Nothing if no broker answers in time.
 std::vector<Candidate> ask_grid(const App& app, const Wanted& wanted) {
   if (wanted.live == Live::none) return {};
   const auto mute = make_quiet_renderer({});
   App asking{app.env, wanted.globals, *mute, app.version, app.host, app.user_host};
+  if (wanted.live == Live::own_workflows) return read_files(asking, wanted.workflow_paths);
   asking.globals.timeout = kAnswerWithin;
   auto session = Session::open(asking);
   if (!session) return {};

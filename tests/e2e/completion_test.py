@@ -43,6 +43,8 @@ class Completion(harness.GridCase):
                          ["--on=tag:", "--on=tag:gpu=yes"])
         self.assertEqual(self.ask("cancel", ""), ["last"])  # the only job has ended
         self.assertEqual(self.ask("logs", "de"), ["desk"])
+        self.assertIn("word-count", self.ask("run", "--workflows",
+                                             str(harness.ROOT / "conf/workflows"), "workflow", ""))
 
     def test_without_a_broker_it_is_quick_and_silent(self):
         port = harness.free_port(harness.socket.SOCK_STREAM)

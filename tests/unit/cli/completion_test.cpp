@@ -78,6 +78,12 @@ TEST(CompletionTest, TheGridIsAskedForWhatOnlyItKnows) {
   }
 }
 
+TEST(CompletionTest, APrivateGridOffersWhatItsFilesHave) {
+  const Wanted own = ask({"run", "--workflows", "a.toml", "workflow", "--workflows=b", ""});
+  EXPECT_EQ(own.live, Live::own_workflows);
+  EXPECT_THAT(own.workflow_paths, ElementsAre("a.toml", "b"));
+}
+
 TEST(CompletionTest, PathsAreLeftToTheShell) {
   EXPECT_TRUE(ask({"submit", "workflow", "x", "--each-line", ""}).files);
   EXPECT_TRUE(ask({"workflow", "check", ""}).files);
