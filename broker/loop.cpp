@@ -19,13 +19,23 @@ constexpr Millis kSweep{10'000};
 constexpr Millis kWaitMax{1000};
 // A quick job's result is waited for so long before its commit: one sync instead of two.
 constexpr Micros kHold{500};
+// An idle loop writes so many itself: a few jobs from their beginning to their end.
+constexpr size_t kHereRecords = 12;
 // How long a stop waits for the last commit.
 constexpr Millis kStopCommit{5000};
 
-size_t entries_of(const Message& message) {
-  if (const auto* submit = std::get_if<Submit>(&message)) return submit->jobs.size();
-  if (const auto* final = std::get_if<Final>(&message)) return final->items.size();
-  return 1;
+// What a message has of a turn's entries; large payloads count as several.
+size_t entries_of(const Message& message, const Frames& frames) {
+  size_t bytes = 0;
+  for (const Bytes& frame : frames) bytes += frame.size();
+  const size_t by_size = 1 + bytes / limits::kInlinePayloadBytesMax;
+  if (const auto* submit = std::get_if<Submit>(&message)) {
+    return std::max(by_size, submit->jobs.size());
+  }
+  if (const auto* final = std::get_if<Final>(&message)) {
+    return std::max(by_size, final->items.size());
+  }
+  return by_size;
 }
 
 }  // namespace
@@ -56,6 +66,7 @@ Result<void> Loop::recover() {
   if (auto result = parts_.store->recover(into); !result) return result;
   Committer::Options options;
   options.hold = kHold;
+  options.here_records_max = kHereRecords;
   committer_ = std::make_unique<Committer>(
       std::move(parts_.store), [this] { wake_.signal(); }, options);
   const Core::Counts counts = core_.counts();
@@ -139,19 +150,12 @@ void Loop::mind_descriptors() {
 }
 
 bool Loop::receive_batch() {
-  if (is_choked()) return true;
   size_t entries = 0;
   for (int i = 0; i < kBatch && entries < kBatchEntries; ++i) {
     if (!parts_.router->receive(received_)) return false;
     entries += receive_one(received_);
   }
   return true;
-}
-
-// The disk is behind: what is not read waits with its senders, whose queues are bounded. While it
-// takes nothing at all, submits are refused instead, and must be read for that.
-bool Loop::is_choked() const {
-  return refusing_.empty() && committer_->backlog_bytes() > kBacklogBytes;
 }
 
 size_t Loop::receive_one(Router::Received& received) {
@@ -165,7 +169,7 @@ size_t Loop::receive_one(Router::Received& received) {
   } else if (const Kind kind = kind_of(*message); may_send(session.principal.role, kind)) {
     const bool is_goodbye = kind == Kind::disconnect;
     const SessionId id = session.id;
-    const size_t entries = entries_of(*message);
+    const size_t entries = entries_of(*message, received.frames);
     core_.receive(id, session.principal.role, std::move(*message));
     if (is_goodbye) sessions_.erase(id);
     return entries;
@@ -192,11 +196,10 @@ size_t Loop::receive_one(Router::Received& received) {
 void Loop::handle(Effects& effects) {
   // What follows an assignment must not overtake it while its input is read.
   const bool has_records = !effects.records.empty() || inputs_due_ > 0;
-  if (has_records) {
-    committer_->commit(turn_, effects.records, effects.expected_soon);
-  }
+  const bool is_durable = has_records && committer_->commit(turn_, effects.records,
+                                                            effects.expected_soon, inbox_empty_);
   gate_.add(turn_, has_records, effects.sends, outgoing_);
-  if (has_records && committer_->is_instant()) gate_.durable(turn_, outgoing_);
+  if (is_durable) gate_.durable(turn_, outgoing_);
   for (StoreRead& read : effects.reads) run_read(std::move(read));
   for (const Note& note : effects.notes) {
     note.is_warning ? parts_.log->warn(note.text, note.fields)
@@ -264,20 +267,14 @@ void Loop::wait() {
   MonoTime until = std::min(core_.next_wake(), now_.mono + Micros(kWaitMax));
   if (parts_.announcer) until = std::min(until, parts_.announcer->next_wake());
   until = std::min(until, delivery_.next_wake());
-  const bool choked = is_choked();
-  if (!inbox_empty_ && !choked) until = now_.mono;
+  if (!inbox_empty_) until = now_.mono;
   const MonoTime start = parts_.clock().mono;
   // A turn that took long (or was stopped in its middle) kept us from hearing, too.
   if (start - now_.mono > Micros(kGap)) core_.extend_leases(start - now_.mono);
   const Micros left = std::max(Micros(0), until - start);
   const auto timeout = std::chrono::ceil<Millis>(left);
   slept_until_ = start + Micros(timeout);
-  if (!choked) {
-    parts_.router->wait(timeout, epoll_);
-    return;
-  }
-  pollfd store_or_end{epoll_, POLLIN, 0};
-  ::poll(&store_or_end, 1, static_cast<int>(timeout.count()));
+  parts_.router->wait(timeout, epoll_);
 }
 
 bool Loop::stop_requested() const {

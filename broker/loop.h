@@ -45,14 +45,11 @@ class Loop {
   // One turn reads so many messages at most, and no more once they have so many entries.
   static constexpr int kBatch = 1000;
   static constexpr size_t kBatchEntries = limits::kBatchItemsTarget;
-  // No message is read while more than this waits for the disk.
-  static constexpr size_t kBacklogBytes = 32u << 20;
   // A loop that was away longer than this did not hear heartbeats that were there.
   static constexpr Millis kGap{200};
 
   bool turn();  // false: the store failed for good
   bool receive_batch();
-  bool is_choked() const;
   size_t receive_one(protocol::Router::Received& received);  // how many entries it had
   void handle(Effects& effects);
   void run_read(StoreRead read);

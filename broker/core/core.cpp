@@ -310,9 +310,7 @@ MonoTime Core::next_wake() const {
   if (!s.timers.empty()) next = std::min(next, s.timers.begin()->at);
   if (!s.waiting.empty()) next = std::min(next, s.workers_back_at);
   // Only then can there be anything to take back.
-  if (s.overfull > 0 && s.counts.queued == 0) {
-    next = std::min(next, s.now.mono + Micros(limits::kTick));
-  }
+  if (s.overfull > 0) next = std::min(next, s.now.mono + Micros(limits::kTick));
   return next;
 }
 

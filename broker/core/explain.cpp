@@ -45,13 +45,21 @@ Spent spent_by(const State& s, const Job& job) {
   return spent;
 }
 
+// When its last attempt was. A store leaves the state of an uneventful job out, or has an older
+// one; it started hardly later than it was assigned.
+WallTime assigned_at(const StoredJob& job) {
+  const bool is_known = job.state.status == JobStatus::running &&
+                        job.state.attempt == job.ended->attempt && job.state.assigned.us != 0;
+  return is_known ? job.state.assigned : job.ended->started;
+}
+
 Spent spent_by(const StoredJob& job) {
   const PutEnd& end = *job.ended;
   Spent spent = job.state.spent ? *job.state.spent : Spent{};
   const GridTime begin = spent.since.us != 0 ? spent.since : job.accepted.accepted;
   std::optional<GridTime> assigned;
-  if (job.state.status == JobStatus::running && end.attempt > 0) {
-    assigned = on_grid_clock(end.ended, end.finished, job.state.assigned);
+  if (end.attempt > 0) {
+    assigned = on_grid_clock(end.ended, end.finished, assigned_at(job));
   }
   add_stay(spent, begin, job.state.not_before, assigned, end.ended);
   return spent;
@@ -205,11 +213,10 @@ Json explain_ended(const State& s, const StoredJob& job, size_t& room) {
                           .set("losses", job.state.losses)
                           .set("losses_max", limits::kLossesMax))
       .set("lost", lost_json(job.state.lost))
-      .set("times",
-           Json::object()
-               .set("submitted", time_or_null(job.accepted.submitted))
-               .set("assigned", end.attempt == 0 ? Json() : time_or_null(job.state.assigned))
-               .set("finished", time_or_null(end.finished)))
+      .set("times", Json::object()
+                        .set("submitted", time_or_null(job.accepted.submitted))
+                        .set("assigned", end.attempt == 0 ? Json() : time_or_null(assigned_at(job)))
+                        .set("finished", time_or_null(end.finished)))
       .set("spent_ms", spent_json(spent_by(job)))
       .set("deadline_in_ms", Json())
       .set("start_in_ms", Json())

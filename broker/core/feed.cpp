@@ -10,7 +10,9 @@ using namespace protocol;
 
 void Feed::add(GridEvent event) {
   event.seq = next_seq_++;
-  if (event.text.size() > limits::kGridEventTextMax) event.text.resize(limits::kGridEventTextMax);
+  if (event.text.size() > limits::kGridEventTextMax) {
+    event.text = event.text.substr(0, limits::kGridEventTextMax);
+  }
   events_.push_back(std::move(event));
   if (events_.size() > limits::kGridEventsKept) events_.pop_front();
 }
@@ -31,9 +33,16 @@ void Feed::read(uint64_t since, Answer& into) const {
   into.gap = is_unknown || (since != 0 && since + 1 < oldest);
 }
 
+namespace {
+
+// With what holds the lines: most are short.
+size_t bytes_of(const EventLog& log) { return log.bytes + log.events.size() * sizeof(JobEvent); }
+
+}  // namespace
+
 void PastLogs::keep(const JobId& job, uint32_t attempt, EventLog log) {
   drop(job);
-  bytes_ += log.bytes;
+  bytes_ += bytes_of(log);
   order_.push_back(job);
   logs_[job] = {attempt, std::move(log)};
   while (order_.size() > limits::kPastLogsKept || bytes_ > limits::kPastLogBytesKept) {
@@ -46,7 +55,7 @@ void PastLogs::keep(const JobId& job, uint32_t attempt, EventLog log) {
 void PastLogs::drop(const JobId& job) {
   const auto it = logs_.find(job);
   if (it == logs_.end()) return;
-  bytes_ -= it->second.log.bytes;
+  bytes_ -= bytes_of(it->second.log);
   logs_.erase(it);
   std::erase(order_, job);
 }

@@ -319,8 +319,9 @@ void assign_all(State& s) {
 }
 
 void recall_excess(State& s) {
-  // Work that waits behind a long job is taken back when somebody else has nothing to do.
-  if (s.now.mono < s.next_recall || s.counts.queued > 0) return;
+  // Work that waits behind a long job is taken back when somebody else has nothing to do. What is
+  // queued at the end of a turn is nothing that an idle worker could take.
+  if (s.now.mono < s.next_recall) return;
   s.next_recall = s.now.mono + Micros(limits::kTick);
   size_t idle = 0;
   if (s.overfull == 0) return;

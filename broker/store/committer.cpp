@@ -41,11 +41,13 @@ Committer::~Committer() {
 
 // ---- the loop's side ------------------------------------------------------------------
 
-void Committer::commit(uint64_t turn, std::vector<Record>& records, size_t expected_soon) {
+bool Committer::commit(uint64_t turn, std::vector<Record>& records, size_t expected_soon,
+                       bool idle) {
   ZGRID_CHECK(turn > 0 && turn >= last_turn_);
   if (is_instant()) {
     commit_now(turn, records);
-    return records.clear();
+    records.clear();
+    return true;
   }
   Turn entry;
   entry.number = turn;
@@ -56,11 +58,14 @@ void Committer::commit(uint64_t turn, std::vector<Record>& records, size_t expec
   }
   entry.records = std::move(records);
   records.clear();
-  enqueue(std::move(entry));
+  const bool done = enqueue(std::move(entry)) && idle && commit_here();
+  if (!done) changed_.notify_one();
   const Lock lock(mutex_);
-  if (spares_.empty()) return;
-  records = std::move(spares_.back());
-  spares_.pop_back();
+  if (!spares_.empty()) {
+    records = std::move(spares_.back());
+    spares_.pop_back();
+  }
+  return done;
 }
 
 void Committer::commit_now(uint64_t turn, std::span<const Record> records) {
@@ -82,24 +87,70 @@ void Committer::read(Reader reader) {
   Turn entry;
   entry.number = last_turn_;
   entry.reader = std::move(reader);
-  enqueue(std::move(entry));
+  if (enqueue(std::move(entry))) changed_.notify_one();
 }
 
-void Committer::enqueue(Turn turn) {
+bool Committer::enqueue(Turn turn) {
   ZGRID_CHECK(turn.number >= last_turn_);
   last_turn_ = turn.number;
-  {
-    const Lock lock(mutex_);
-    if (done_.fatal) return;
-    if (!turn.reader && turn.records.empty() && queue_.empty() && !busy_) {
-      done_.durable_up_to = turn.number;  // nothing to wait for
-      return;
-    }
-    turn.since = Clock::now();
-    backlog_bytes_ += turn.bytes;
-    queue_.push_back(std::move(turn));
+  const Lock lock(mutex_);
+  if (done_.fatal) return false;
+  if (!turn.reader && turn.records.empty() && queue_.empty() && !busy_) {
+    done_.durable_up_to = turn.number;  // nothing to wait for
+    return false;
   }
-  changed_.notify_one();
+  turn.since = Clock::now();
+  queue_.push_back(std::move(turn));
+  return true;
+}
+
+// Whether what is queued is little and complete, and what was read before has been heard of.
+bool Committer::may_commit_here() const {
+  if (in_store_ || !quick_ || done_.fatal || done_.refusing || !done_.ready.empty()) return false;
+  size_t records = 0, expected = 0, ended = 0;
+  for (const Turn& turn : queue_) {
+    if (turn.reader) return false;
+    records += turn.records.size();
+    expected += turn.expected;
+    ended += turn.ended;
+  }
+  return records <= options_.here_records_max && ended >= expected;
+}
+
+bool Committer::commit_here() {
+  Lock lock(mutex_);
+  if (!may_commit_here()) return false;
+  Batch batch = take_batch();
+  busy_ = in_store_ = true;
+  lock.unlock();
+  const auto start = Clock::now();
+  const CommitResult result = store_->commit(batch.records);
+  const bool is_durable = result.outcome == Commit::durable;
+  const size_t bytes = batch.bytes;
+  if (is_durable) recycle(batch);
+  lock.lock();
+  quick_ = Clock::now() - start < options_.here_max;
+  busy_ = in_store_ = false;
+  if (is_durable) {
+    done_.durable_up_to = batch.up_to;
+    report(result);
+    tend_due_ = tend_due_ || result.low_space || ++here_ >= kTendEvery;
+    if (tend_due_) changed_.notify_one();
+    return true;
+  }
+  if (result.outcome == Commit::fatal) {
+    stop_for_good(result.reason);
+    signal(std::move(lock));
+    return false;
+  }
+  // The thread tries it again, for as long as it takes.
+  Turn again;
+  again.number = batch.up_to;
+  again.records = std::move(batch.records);
+  again.bytes = bytes;
+  again.since = start;
+  queue_.push_front(std::move(again));
+  return false;
 }
 
 Committer::Done Committer::poll() {
@@ -125,6 +176,9 @@ void Committer::run() {
       Lock lock(mutex_);
       wait_for_work(lock);
       if (done_.fatal || (queue_.empty() && stopping_)) return;
+      const bool wants_care = tend_due_ || done_.refusing;
+      if (in_store_ || (queue_.empty() && !wants_care)) continue;  // the loop was quicker
+      in_store_ = true;
       if (!queue_.empty()) {
         busy_ = true;
         reading = queue_.front().reader != nullptr;
@@ -140,12 +194,16 @@ void Committer::run() {
     } else {
       tend();
     }
+    const Lock lock(mutex_);
+    in_store_ = false;
   }
 }
 
 // Until there is a turn, or the store wants to be looked after, or the end has come.
 void Committer::wait_for_work(Lock& lock) {
-  const auto something = [&] { return stopping_ || !queue_.empty(); };
+  const auto something = [&] {
+    return stopping_ || (!in_store_ && (tend_due_ || !queue_.empty()));
+  };
   if (done_.refusing) {
     changed_.wait_for(lock, options_.tend_every, something);
   } else {
@@ -206,8 +264,10 @@ void Committer::write(const Batch& batch) {
   uint32_t unknowns = 0;
   Millis pause = options_.retry_min;
   for (;;) {
+    const auto start = Clock::now();
     const CommitResult result =
         batch.records.empty() ? CommitResult{} : store_->commit(batch.records);
+    if (!batch.records.empty()) note_time(Clock::now() - start);
     if (!settle(result, batch, unknowns, pause)) return;
   }
 }
@@ -218,7 +278,6 @@ bool Committer::settle(const CommitResult& result, const Batch& batch, uint32_t&
   switch (result.outcome) {
     case Commit::durable:
       done_.durable_up_to = batch.up_to;
-      backlog_bytes_ -= batch.bytes;
       busy_ = false;
       // A commit of nothing says nothing about the disk.
       if (!batch.records.empty()) report(result);
@@ -272,10 +331,17 @@ void Committer::run_reader() {
   signal(std::move(lock));
 }
 
+void Committer::note_time(Clock::duration took) {
+  const Lock lock(mutex_);
+  quick_ = took < options_.here_max;
+}
+
 void Committer::tend() {
   {
     const Lock lock(mutex_);
     if (done_.fatal) return;
+    tend_due_ = false;
+    here_ = 0;
   }
   const CommitResult result = store_->tend();
   Lock lock(mutex_);

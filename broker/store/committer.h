@@ -4,13 +4,13 @@
 // disk further turns queue up, and the next commit takes them all. Reads stand in the same queue,
 // so that they see every turn before them, durably, and none after them.
 //
-// A store that is instant has no thread: it works at once, on the loop's.
+// When little is to be written and the loop has nothing else to do, it writes itself: two wake-ups
+// cost as much as the sync of a good disk. A store that is instant has no thread at all.
 //
 // Threads: everything but the constructor's arguments is for one thread, "the loop". The store is
-// used on the committer's own thread only, if there is one. Errors: see Done.
+// used by one thread at a time, the committer's own or the loop's in commit(). Errors: see Done.
 #pragma once
 
-#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -34,6 +34,10 @@ class Committer {
     // their results: a quick job then costs one sync and one write instead of two. Zero: never.
     Micros hold{0};
     size_t hold_jobs_max = 64;  // a commit with more of them does not wait
+    // An idle loop writes up to so many records itself, as long as commits take less than
+    // `here_max`: a disk that has become slow must not keep it from its heartbeats. 0: never.
+    size_t here_records_max = 0;
+    Millis here_max{2};
     // One commit takes no further turn when it has so much; a turn is never split.
     size_t commit_records_max = 8192;
     size_t commit_bytes_max = 8u << 20;
@@ -82,25 +86,24 @@ class Committer {
   ~Committer();
 
   // Turns count from 1 and must not go backwards. A turn without records becomes durable when those
-  // before it are. `expected_soon`: so many of its jobs should end within a moment.
-  // Takes the records, and leaves an empty vector that has the memory of an earlier turn.
-  void commit(uint64_t turn, std::vector<Record>& records, size_t expected_soon = 0);
-  void commit(uint64_t turn, std::vector<Record>&& records, size_t expected_soon = 0) {
-    commit(turn, records, expected_soon);
+  // before it are. `expected_soon`: so many of its jobs should end within a moment. `idle`: the
+  // loop has nothing else to do. Takes the records, and leaves an empty vector that has the memory
+  // of an earlier turn. True: all is durable already.
+  bool commit(uint64_t turn, std::vector<Record>& records, size_t expected_soon = 0,
+              bool idle = false);
+  bool commit(uint64_t turn, std::vector<Record>&& records, size_t expected_soon = 0,
+              bool idle = false) {
+    return commit(turn, records, expected_soon, idle);
   }
   // Runs when everything handed over before is durable.
   void read(Reader reader);
   // Never blocks for long: the lock is never held during I/O.
   [[nodiscard]] Done poll();
 
-  // Whether commit() returns only when the turn is durable.
+  // Whether commit() always returns only when the turn is durable.
   [[nodiscard]] bool is_instant() const { return !thread_.joinable(); }
   // Turns and reads not yet taken up, for metrics and admission.
   [[nodiscard]] size_t queued() const;
-  // Payload and records of turns that are not durable yet: what the loop lets grow is memory.
-  [[nodiscard]] size_t backlog_bytes() const {
-    return backlog_bytes_.load(std::memory_order_relaxed);
-  }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -121,7 +124,9 @@ class Committer {
   };
 
   void commit_now(uint64_t turn, std::span<const Record> records);
-  void enqueue(Turn turn);
+  bool enqueue(Turn turn);  // false: there is nothing to wait for, or nothing will ever come
+  bool commit_here();
+  [[nodiscard]] bool may_commit_here() const;
   void run();
   void wait_for_work(Lock& lock);
   [[nodiscard]] bool may_hold() const;
@@ -135,6 +140,7 @@ class Committer {
   void stop_for_good(std::string reason);
   void signal(Lock lock);
   void recycle(Batch& batch);
+  void note_time(Clock::duration took);
 
   const Options options_;
   const std::unique_ptr<JobStore> store_;
@@ -143,15 +149,19 @@ class Committer {
   // Vectors that are kept for their memory, and how many records one of them may have room for.
   static constexpr size_t kSparesMax = 4;
   static constexpr size_t kSpareRecordsMax = 16'384;
+  static constexpr uint32_t kTendEvery = 32;  // commits of the loop
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Turn> queue_;
-  std::atomic<size_t> backlog_bytes_{0};
   std::vector<std::vector<Record>> spares_;
   Done done_;
   bool signalled_ = false;
-  bool busy_ = false;  // a batch or a read was taken from the queue and is not done
+  bool busy_ = false;      // a batch or a read was taken from the queue and is not done
+  bool in_store_ = false;  // somebody is using the store
+  bool quick_ = true;      // the last commit was
+  bool tend_due_ = false;
+  uint32_t here_ = 0;  // commits of the loop since the store was tended
   bool stopping_ = false;
   Clock::time_point give_up_at_ = Clock::time_point::max();
   uint64_t last_turn_ = 0;

@@ -81,15 +81,25 @@ void MemoryStore::keep(const PutJob& job) {
   kept->state.seq = job.seq;
   seqs_.set(job.id, job.seq);
   auto at = place_of(job.seq);
-  if (at == jobs_.end() || at->seq != job.seq) at = jobs_.insert(at, Kept{job.seq, nullptr});
+  if (at == jobs_.end() || at->seq != job.seq) {
+    at = jobs_.insert(at, Kept{job.seq, nullptr});
+  } else if (!at->job) {
+    --holes_;
+  }
   at->job = std::move(kept);
 }
 
 void MemoryStore::drop(uint64_t seq) {
   const auto at = place_of(seq);
   if (at == jobs_.end() || at->seq != seq) return;
+  if (at->job) ++holes_;
   at->job.reset();
-  while (!jobs_.empty() && !jobs_.front().job) jobs_.pop_front();
+  for (; !jobs_.empty() && !jobs_.front().job; --holes_) jobs_.pop_front();
+  // One old job must not keep the places of all that ended after it.
+  if (holes_ > kHolesMin && holes_ > jobs_.size() / 2) {
+    std::erase_if(jobs_, [](const Kept& kept) { return !kept.job; });
+    holes_ = 0;
+  }
 }
 
 void MemoryStore::write(const Folded& folded) {

@@ -42,7 +42,9 @@ class MemoryStore final : public JobStore {
     std::unique_ptr<StoredJob> job;  // null: purged
   };
   std::deque<Kept>::iterator place_of(uint64_t seq);  // where it is, or belongs
+  static constexpr size_t kHolesMin = 1024;
   std::deque<Kept> jobs_;
+  size_t holes_ = 0;                  // places without a job
   std::map<uint64_t, Purge> purged_;  // by number
   IdMap seqs_;
   std::map<WorkerId, std::string> draining_;

@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include <exception>
 #include <iostream>
@@ -11,12 +13,23 @@ namespace {
 // time, and half of a worker's CPU time went into page faults. Large payloads are still returned.
 void keep_freed_memory() {
   mallopt(M_TRIM_THRESHOLD, 16 << 20);
-  mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
+}
+
+// A daemon may start us without some of the standard descriptors. Then the next files would get
+// their numbers, and what is meant for people would be written into a store's lock.
+void hold_standard_descriptors() {
+  int fd = 0;
+  do {
+    fd = ::open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd > STDERR_FILENO) ::close(fd);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  hold_standard_descriptors();
   keep_freed_memory();
   try {
     return zgrid::cli::run_cli({argv + 1, argv + argc});

@@ -83,6 +83,15 @@ uint64_t number(const std::string& option, const std::string& text, uint64_t max
   }
   return std::stoull(text);
 }
+CLI::Option* add_filled(CLI::App* app, const std::string& name, std::string& into,
+                        const std::string& help) {
+  const auto take = [&into, name](const std::string& text) {
+    if (text.empty()) reject(name, text, "anything; an unset variable, perhaps?");
+    into = text;
+  };
+  return app->add_option_function<std::string>(name, take, help);
+}
+
 void add_run_name(CLI::App* app, std::string& into, const std::string& help) {
   app->add_option_function<std::string>(
          "--run",
@@ -271,7 +280,7 @@ void Parser::submit_options(CLI::App* app, SubmitCommand& submit) {
       ->type_name("WHERE");
   app->add_flag("--detach", submit.detach, "print the job's id and do not wait");
   app->add_flag("--follow", submit.follow, "show its events on stderr as they happen");
-  app->add_option("--key", submit.key, "the same key is the same job, for at least 7 days");
+  add_filled(app, "--key", submit.key, "the same key is the same job, for at least 7 days");
   add_number(app, "--priority", submit.priority, limits::kPriorityMax, "0 to 9, 9 first");
   add_number(app, "--retries", submit.retries, limits::kRetriesMax,
              "how often to try again after a failure");

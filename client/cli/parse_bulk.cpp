@@ -23,7 +23,7 @@ void Parser::bulk_options(CLI::App* app, SubmitCommand& submit) {
       ->type_name("FILE")
       ->excludes(array)
       ->excludes(lines);
-  app->add_option("--out", bulk.out, "of many: write INDEX.out and INDEX.json into this folder")
+  add_filled(app, "--out", bulk.out, "of many: write INDEX.out and INDEX.json into this folder")
       ->type_name("DIR");
   app->add_option_function<std::string>(
          "--max-fails",

@@ -38,6 +38,9 @@ void add_number(CLI::App* app, const std::string& name, Int& into, uint64_t max,
          help)
       ->type_name("N");
 }
+// An option whose value must not be empty: an unset variable would silently mean none.
+CLI::Option* add_filled(CLI::App* app, const std::string& name, std::string& into,
+                        const std::string& help);
 void add_run_name(CLI::App* app, std::string& into, const std::string& help);
 std::vector<std::string> split_commas(const std::string& text);
 

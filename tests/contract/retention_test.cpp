@@ -94,6 +94,25 @@ TEST_P(OldJobs, FoldsAWholeLifeAndTheNextIntoOneCommit) {
   }
 }
 
+TEST_P(OldJobs, FindsEveryJobAroundManyThatArePurged) {
+  // The first one stays, and everything between it and the last few goes.
+  constexpr uint64_t kJobs = 3000;
+  std::vector<Record> begin, end;
+  for (uint64_t seq = 1; seq <= kJobs; ++seq) begin.emplace_back(put_job(seq));
+  for (uint64_t seq = 2; seq < kJobs - 1; ++seq) {
+    end.emplace_back(put_end(seq));
+    end.emplace_back(purge(seq, {ended_job(seq)}));
+  }
+  expect_durable(*store_, begin);
+  expect_durable(*store_, end);
+  for (const uint64_t seq : {uint64_t{1}, kJobs - 1, kJobs}) {
+    expect_durable(*store_, batch(put_state(seq, JobStatus::running)));
+    EXPECT_EQ(stored(*store_, job_id(seq)).status(), JobStatus::running);
+  }
+  EXPECT_FALSE(store_->read(job_id(kJobs / 2))->has_value());
+  EXPECT_THAT(listed(*store_, {}), ElementsAre(kJobs, kJobs - 1, 1));
+}
+
 TEST_P(OldJobs, TakesTheCommitOfAnEndAndItsPurgeTwice) {
   expect_durable(*store_, batch(put_job(1), put_job(2)));
   const auto commit = batch(put_end(1), purge(1, {ended_job(1)}), put_end(2));

@@ -152,7 +152,8 @@ TEST(Simulation, TheSameSeedGivesTheSameRun) {
 struct Planted {
   Bug bug;
   const char* name;
-  const char* expected;  // part of what the oracle says
+  const char* expected;           // part of what the oracle says
+  const char* or_else = nullptr;  // if it sees only what follows from it
 };
 
 class PlantedBug : public testing::TestWithParam<Planted> {};
@@ -167,7 +168,10 @@ TEST_P(PlantedBug, IsCaughtWithinTwoHundredSeeds) {
     const Verdict verdict = Simulation(options).run();
     if (verdict.violation.empty()) continue;
     std::printf("caught at seed %llu: %s\n", number(seed), verdict.violation.c_str());
-    EXPECT_NE(verdict.violation.find(GetParam().expected), std::string::npos) << verdict.violation;
+    const auto says = [&](const char* text) {
+      return text != nullptr && verdict.violation.find(text) != std::string::npos;
+    };
+    EXPECT_TRUE(says(GetParam().expected) || says(GetParam().or_else)) << verdict.violation;
     return;
   }
   FAIL() << "the oracle did not notice";
@@ -185,7 +189,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Planted{Bug::ids_early, "IdsForgottenBeforeTheirTime", "forgotten too early"},
                     Planted{Bug::wall_deadline, "DeadlinesByTheWallClock", "grid"},
                     Planted{Bug::abort_overtakes, "AnAbortAheadOfItsRequest", "called back before"},
-                    Planted{Bug::wedged_uncounted, "AHungAttemptThatCostsNothing", "must count"},
+                    // Beside a worker that has just come back, the next record tells of it.
+                    Planted{Bug::wedged_uncounted, "AHungAttemptThatCostsNothing", "must count",
+                            "lost an attempt, but nobody had it in hand"},
                     Planted{Bug::inputs_swapped, "AnInputThatGoesToAnotherJob",
                             "not given what was submitted"}),
     [](const auto& planted) { return std::string(planted.param.name); });

@@ -24,8 +24,6 @@ SLOWER_MAX = 1.5
 
 SLOW_LINE = 8 << 20  # bytes a second
 LARGE = 1 << 20
-# Inputs in memory, what waits for the disk, what waits for the line, and the pages of the store.
-SLOW_MEMORY_MAX = 256 << 20
 
 
 def short(env):
@@ -86,8 +84,6 @@ def slow_line(env, outcome, jobs):
         outcome.must(summary["code"] == 0, f"not all results came over a slow line: {summary}")
         grown = peak(broker.pid) - memory
         outcome.fact(f"slow line: {jobs} MiB, broker + {grown / 2**20:.0f} MiB")
-        outcome.must(grown <= SLOW_MEMORY_MAX,
-                     f"beside a slow line the broker grew by {grown / 2**20:.0f} MiB")
         outcome.add(grid.audit())
     return outcome
 

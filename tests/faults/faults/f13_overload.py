@@ -4,6 +4,8 @@ The peak is measured first, with a load that waits for results. Then ten times a
 by one that does not: the queue is full at once and stays so. What is done per second must not
 sink, and every refusal must be an answer in time."""
 
+import statistics
+
 import harness
 from outcome import Outcome
 
@@ -32,16 +34,23 @@ def long(env):
 
 def body(env, seconds, times):
     outcome = Outcome("10 × overload", times=times)
-    ratios = []
+    ratios, p50s, p99s = [], [], []
     with env.grid() as grid:
         (grid.jobs_dir / "paced.toml").write_text(PACED)
         grid.broker(env={"ZGRID_BROKER__QUEUE_JOBS_MAX": str(QUEUE)})
         grid.worker("ann", slots=SLOTS)
         for _ in range(times):
-            ratios.append(one(env, grid, outcome, seconds))
+            ratio, refused = one(grid, outcome, seconds)
+            ratios.append(ratio)
+            p50s.append(refused["p50"])
+            p99s.append(refused["p99"])
         verdict = outcome.add(grid.audit(check_starts=False))
-    ratios.sort()
-    ratio = ratios[len(ratios) // 2]
+    # Of the rounds the one in the middle: a machine has its moments, also the one that asks.
+    ratio, p50, p99 = (statistics.median(each) for each in (ratios, p50s, p99s))
+    outcome.timing("a refusal: p50", p50s)
+    outcome.timing("a refusal: p99", p99s)
+    env.strict(outcome, p50 <= REFUSED_MAX, f"half of the refusals took over {p50:.4f} s")
+    env.strict(outcome, p99 <= REFUSED_MAX, f"p99 of refusals is {p99:.4f} s")
     outcome.fact(f"goodput {ratio * 100:.0f} % of the peak")
     outcome.must(ratio >= GOODPUT_MIN / 2, f"goodput fell to {ratio * 100:.0f} %")
     env.strict(outcome, ratio >= GOODPUT_MIN, f"goodput fell to {ratio * 100:.0f} %")
@@ -49,7 +58,7 @@ def body(env, seconds, times):
     return outcome
 
 
-def one(env, grid, outcome, seconds):
+def one(grid, outcome, seconds):
     peak = per_second(grid, seconds, "--window", 2 * SLOTS)[0]
     grid.history.inject("overload")
     offered = SLOTS / SECONDS_EACH * 10
@@ -57,12 +66,7 @@ def one(env, grid, outcome, seconds):
                                   "--window", 100_000)
     outcome.must(summary["refused"] > offered * seconds / 2,
                  f"only {summary['refused']} of {offered * seconds:.0f} were refused")
-    refused = {name: us / 1e6 for name, us in summary["refuse_us"].items()}
-    outcome.timing("a refusal: p50", refused["p50"])
-    outcome.timing("p99", refused["p99"])
-    env.strict(outcome, refused["p50"] <= REFUSED_MAX, f"half took over {refused['p50']:.4f} s")
-    env.strict(outcome, refused["p99"] <= 4 * REFUSED_MAX, f"p99 is {refused['p99']:.4f} s")
-    return goodput / peak
+    return goodput / peak, {name: us / 1e6 for name, us in summary["refuse_us"].items()}
 
 
 def per_second(grid, seconds, *args):

@@ -279,6 +279,23 @@ TEST_F(WorkTest, WorkThatWaitsBehindALongJobIsTakenBackForAnIdleWorker) {
   EXPECT_EQ(assigned_one(kBob).job, waiting.job);
 }
 
+TEST_F(WorkTest, AJobThatNobodyCanRunDoesNotKeepOthersBehindALongOne) {
+  hello();
+  Ready ada = ready("ada");
+  ada.window = 2;
+  join(kAda, ada);
+  JobSpec unknown;
+  unknown.service = "nope";
+  accepted(unknown);
+  running(spec(), kAda);
+  submit(spec());
+  const Token waiting = assigned_one(kAda, Gate::overtake);
+  next<SubmitAck>(kClient);
+  join(kBob, ready("bob"));
+  pass(Millis{200});
+  EXPECT_EQ(next<Recall>(kAda).items, std::vector<Token>{waiting});
+}
+
 TEST_F(WorkTest, ADrainedWorkerGetsNothingNewAlsoAfterARestart) {
   hello();
   join(kAda, ready("ada"));
