@@ -113,7 +113,9 @@ Result<JobId> resolve(const State& s, const ClientSession& client, const std::st
   bool is_ambiguous = false;
   s.jobs.for_each([&](const Job& job) { is_ambiguous |= !consider(job.id); });
   s.history.for_each([&](const Past& past) { is_ambiguous |= !consider(past.id); });
-  if (is_ambiguous) return fail(Errc::ambiguous, "several jobs end in '" + selector + "'");
+  if (is_ambiguous)
+    return fail(Errc::ambiguous, "several jobs end in '" + selector + "'",
+                "give more of the id's last characters: see `zgrid jobs --json`");
   if (!found) return fail(Errc::not_found, "no job ends in '" + selector + "'", "see `zgrid jobs`");
   return *found;
 }

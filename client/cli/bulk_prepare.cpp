@@ -116,7 +116,11 @@ Result<PreparedBulk> prepare_bulk(App& app, SubmitCommand command) {
   PreparedBulk bulk{std::move(command), std::move(*spec), std::move(*maker), std::move(*source),
                     std::nullopt};
   if (!bulk.command.bulk.out.empty()) {
-    auto folder = OutputFolder::open(bulk.command.bulk.out);
+    const std::string results =
+        "the results are kept: 'zgrid result --run " + bulk.command.run + "'";
+    const bool has_key = !bulk.command.key.empty();
+    auto folder = OutputFolder::open(bulk.command.bulk.out,
+                                     results + (has_key ? ", or the same command again" : ""));
     if (!folder) return fail(folder.error());
     bulk.folder.emplace(std::move(*folder));
   }

@@ -18,6 +18,8 @@ namespace zgrid::cli {
 namespace {
 
 constexpr size_t kChunk = 64u << 10;
+constexpr const char* kFileHint =
+    "give a file of lines, counted from the current folder, or - for stdin";
 
 std::optional<uint64_t> whole_number(std::string_view text) {
   uint64_t value = 0;
@@ -161,13 +163,13 @@ Result<BulkSource> BulkSource::open(const Bulk& bulk) {
     fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
       const Errc code = errno == ENOENT || errno == ENOTDIR ? Errc::not_found : Errc::io;
-      return fail(code, "cannot open '" + file + "': " + std::strerror(errno));
+      return fail(code, "cannot open '" + file + "': " + std::strerror(errno), kFileHint);
     }
   }
   BulkSource source(kind, fd, file == "-" ? "stdin" : "'" + file + "'");
   struct stat facts {};
   source.is_file_ = ::fstat(fd, &facts) == 0 && S_ISREG(facts.st_mode);
-  if (S_ISDIR(facts.st_mode)) return fail(Errc::io, "'" + file + "' is a folder");
+  if (S_ISDIR(facts.st_mode)) return fail(Errc::io, source.name_ + " is a folder", kFileHint);
   return source;
 }
 

@@ -11,7 +11,7 @@
 
 namespace zgrid::cli {
 
-Result<OutputFolder> OutputFolder::open(const std::string& path) {
+Result<OutputFolder> OutputFolder::open(const std::string& path, std::string advice) {
   std::error_code problem;
   std::filesystem::create_directories(path, problem);
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -25,11 +25,11 @@ Result<OutputFolder> OutputFolder::open(const std::string& path) {
     ::close(fd);
     return fail(Errc::cannot_create, "cannot write into '" + path + "': " + std::strerror(error));
   }
-  return OutputFolder(fd, path);
+  return OutputFolder(fd, path, std::move(advice));
 }
 
 OutputFolder::OutputFolder(OutputFolder&& other) noexcept
-    : fd_(other.fd_), path_(std::move(other.path_)) {
+    : fd_(other.fd_), path_(std::move(other.path_)), advice_(std::move(other.advice_)) {
   other.fd_ = -1;
 }
 
@@ -39,7 +39,7 @@ OutputFolder::~OutputFolder() {
 
 Failure OutputFolder::failure(const std::string& name) const {
   return fail(Errc::io, "cannot write '" + path_ + "/" + name + "': " + std::strerror(errno),
-              "the results are kept: submit the same again with --key, or see 'zgrid result'");
+              advice_);
 }
 
 Result<void> OutputFolder::write(uint64_t index, const JobResult& result) {

@@ -14,7 +14,8 @@ namespace zgrid::cli {
 class OutputFolder {
  public:
   // Makes it, and those above it, if need be. Errc::cannot_create.
-  static Result<OutputFolder> open(const std::string& path);
+  // `advice` says how to get at results that could not be written.
+  static Result<OutputFolder> open(const std::string& path, std::string advice);
   OutputFolder(OutputFolder&& other) noexcept;
   OutputFolder& operator=(OutputFolder&&) = delete;
   ~OutputFolder();
@@ -23,12 +24,13 @@ class OutputFolder {
   Result<void> write(uint64_t index, const JobResult& result);
 
  private:
-  OutputFolder(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
+  OutputFolder(int fd, std::string path, std::string advice)
+      : fd_(fd), path_(std::move(path)), advice_(std::move(advice)) {}
   Result<void> write_file(const std::string& name, std::string_view bytes);
   [[nodiscard]] Failure failure(const std::string& name) const;
 
   int fd_;
-  std::string path_;
+  std::string path_, advice_;
 };
 
 }  // namespace zgrid::cli

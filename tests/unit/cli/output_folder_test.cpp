@@ -45,7 +45,7 @@ class OutputFolderTest : public ::testing::Test {
 };
 
 TEST_F(OutputFolderTest, AnOutputAndADocumentForEachIndexAndNothingElse) {
-  auto folder = OutputFolder::open(root_ / "d");
+  auto folder = OutputFolder::open(root_ / "d", "see elsewhere");
   ASSERT_TRUE(folder);
   ASSERT_TRUE(folder->write(7, ended(JobStatus::succeeded, R"({"text":"a\u0000b"})")));
   ASSERT_TRUE(folder->write(12, ended(JobStatus::succeeded, R"({"n":1})")));
@@ -58,7 +58,7 @@ TEST_F(OutputFolderTest, AnOutputAndADocumentForEachIndexAndNothingElse) {
 }
 
 TEST_F(OutputFolderTest, AFailureHasADocumentAndLeavesNoOutputOfAnEarlierRun) {
-  auto folder = OutputFolder::open(root_ / "d");
+  auto folder = OutputFolder::open(root_ / "d", "see elsewhere");
   ASSERT_TRUE(folder);
   ASSERT_TRUE(folder->write(7, ended(JobStatus::succeeded, R"({"text":"old"})")));
   ASSERT_TRUE(folder->write(7, ended(JobStatus::failed, "")));
@@ -67,24 +67,25 @@ TEST_F(OutputFolderTest, AFailureHasADocumentAndLeavesNoOutputOfAnEarlierRun) {
 }
 
 TEST_F(OutputFolderTest, FoldersAboveItAreMadeAndWhatIsNoFolderIsRefused) {
-  EXPECT_TRUE(OutputFolder::open(root_ / "a" / "b" / "c"));
+  EXPECT_TRUE(OutputFolder::open(root_ / "a" / "b" / "c", ""));
   EXPECT_TRUE(fs::is_directory(root_ / "a" / "b" / "c"));
   std::ofstream(root_ / "file") << "x";
   for (const fs::path& path : {root_ / "file", root_ / "file" / "d"}) {
-    const auto folder = OutputFolder::open(path);
+    const auto folder = OutputFolder::open(path, "");
     ASSERT_FALSE(folder);
     EXPECT_EQ(folder.error().code, Errc::cannot_create);
   }
 }
 
 TEST_F(OutputFolderTest, AFileThatCannotBeWrittenIsAnErrorThatNamesIt) {
-  auto folder = OutputFolder::open(root_ / "d");
+  auto folder = OutputFolder::open(root_ / "d", "see elsewhere");
   ASSERT_TRUE(folder);
   fs::create_directory(root_ / "d" / "7.out");
   std::ofstream(root_ / "d" / "7.out" / "x") << "x";
   const auto written = folder->write(7, ended(JobStatus::succeeded, R"({"text":"a"})"));
   ASSERT_FALSE(written);
   EXPECT_EQ(written.error().code, Errc::io);
+  EXPECT_EQ(written.error().hint, "see elsewhere");
   EXPECT_NE(written.error().message.find("7.out"), std::string::npos);
   EXPECT_EQ(names(), std::set<std::string>{"7.out"});
 }
