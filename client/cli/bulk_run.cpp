@@ -31,6 +31,15 @@ void ExitTally::add(JobStatus status) {
   any_dead_ |= exit == 4;
   any_failed_ |= exit == 1;
   any_cancelled_ |= exit == 3;
+  if (exit == 1 || exit == 4) failed_.insert(status);
+}
+
+std::string ExitTally::failed_option() const {
+  std::string text;
+  for (const JobStatus status : failed_) {
+    text += (text.empty() ? " --state " : ",") + std::string(status_name(status));
+  }
+  return text;
 }
 
 int ExitTally::exit() const { return any_dead_ ? 4 : any_failed_ ? 1 : any_cancelled_ ? 3 : 0; }
@@ -54,7 +63,10 @@ BulkRun::BulkRun(App& app, Session& session, PreparedBulk bulk, bool is_private)
   session_.unknown = [this](const JobId& job) { on_unknown(job); };
   if (flags_.events) {
     session_.event = [this](const JobId& job, uint32_t attempt, JobEvent& event) {
-      out().event(job, attempt, event);
+      const auto found = open_.find(job);
+      const std::string name =
+          found == open_.end() ? short_id(job.str()) : std::to_string(found->second.index);
+      out().event(job, attempt, event, "[" + name + "] ");
     };
   }
 }
@@ -322,41 +334,6 @@ int BulkRun::finish() {
   progress_.hide();
   if (!is_private_ && !bulk_.command.detach) tell_summary();
   return problem_ ? exit_code(problem_->code) : tally_.exit();
-}
-
-void BulkRun::tell_summary() {
-  const uint64_t failed = counts_.failed - cancelled_;
-  if (failed == 0 && cancelled_ == 0 && !bulk_.command.bulk.progress) return;
-  const Micros passed = session_.connection().now().mono - begun_;
-  std::string text = "run " + bulk_.command.run + ": " + std::to_string(counts_.succeeded) +
-                     " succeeded, " + std::to_string(failed) + " failed";
-  if (cancelled_ > 0) text += ", " + std::to_string(cancelled_) + " cancelled";
-  const double seconds = std::max(1e-3, static_cast<double>(passed.count()) / 1e6);
-  text += " in " + format_passed(passed) + " (" +
-          format_rate(static_cast<double>(counts_.done()) / seconds) + "/s)";
-  if (failed > refused_) {
-    text += "; see 'zgrid jobs --run " + bulk_.command.run + " --state failed'";
-  }
-  app_.out.note(text);
-}
-
-// What became of it so far.
-std::string BulkRun::so_far() const {
-  const std::string subject = "run " + bulk_.command.run + ": ";
-  if (accepted_ == 0) return subject + "no job was accepted";
-  std::string text = subject + std::to_string(accepted_) +
-                     (accepted_ == 1 ? " job was accepted" : " jobs were accepted");
-  if (!bulk_.command.detach) text += ", " + std::to_string(counts_.done()) + " ended";
-  return text;
-}
-
-std::string BulkRun::how_to_go_on() const {
-  std::string text;
-  if (accepted_ > 0) text = "to follow: zgrid attach --run " + bulk_.command.run;
-  if (is_read_ && window_.unacknowledged() == 0) return text;
-  if (!text.empty()) text += "; ";
-  return text + (bulk_.command.key.empty() ? "not all of it was accepted"
-                                           : "the same command again goes on from here");
 }
 
 int BulkRun::interrupted(Session::End end) {

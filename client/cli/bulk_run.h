@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <utility>
@@ -15,14 +16,18 @@
 
 namespace zgrid::cli {
 
-// The exit code of several jobs: the first of 4, 1, 3, 0 that occurs.
+// How several jobs ended.
 class ExitTally {
  public:
   void add(JobStatus status);
+  // The exit code: the first of 4, 1, 3, 0 that occurs.
   [[nodiscard]] int exit() const;
+  // " --state failed,timed_out": those of the failures that occurred, as the verbs take them.
+  [[nodiscard]] std::string failed_option() const;
 
  private:
   bool any_dead_ = false, any_failed_ = false, any_cancelled_ = false;
+  std::set<JobStatus> failed_;
 };
 
 class BulkRun {

@@ -79,7 +79,7 @@ bool BulkRun::tells_of_failure() {
   if (failures_shown_ == kFailuresShown + 1) {
     out().note(is_private_ ? "more failures are not shown"
                            : "more failures are not shown; 'zgrid result --run " +
-                                 bulk_.command.run + " --state failed' tells of all");
+                                 bulk_.command.run + tally_.failed_option() + "' tells of them");
   }
   return failures_shown_ <= kFailuresShown;
 }
@@ -112,6 +112,43 @@ void BulkRun::notes(MonoTime now) {
   is_why_told_ = true;
   // That later ones wait for earlier ones needs no words.
   if (counts_.done() == 0 && open_.contains(first_)) ask_why(app_, session_, {first_});
+}
+
+// ---- the end ----------------------------------------------------------------------------
+
+void BulkRun::tell_summary() {
+  const uint64_t failed = counts_.failed - cancelled_;
+  if (failed == 0 && cancelled_ == 0 && !bulk_.command.bulk.progress) return;
+  const Micros passed = session_.connection().now().mono - begun_;
+  std::string text = "run " + bulk_.command.run + ": " + std::to_string(counts_.succeeded) +
+                     " succeeded, " + std::to_string(failed) + " failed";
+  if (cancelled_ > 0) text += ", " + std::to_string(cancelled_) + " cancelled";
+  const double seconds = std::max(1e-3, static_cast<double>(passed.count()) / 1e6);
+  text += " in " + format_passed(passed) + " (" +
+          format_rate(static_cast<double>(counts_.done()) / seconds) + "/s)";
+  if (failed > refused_) {
+    text += "; see 'zgrid jobs --run " + bulk_.command.run + tally_.failed_option() + "'";
+  }
+  app_.out.note(text);
+}
+
+// What became of it so far.
+std::string BulkRun::so_far() const {
+  const std::string subject = "run " + bulk_.command.run + ": ";
+  if (accepted_ == 0) return subject + "no job was accepted";
+  std::string text = subject + std::to_string(accepted_) +
+                     (accepted_ == 1 ? " job was accepted" : " jobs were accepted");
+  if (!bulk_.command.detach) text += ", " + std::to_string(counts_.done()) + " ended";
+  return text;
+}
+
+std::string BulkRun::how_to_go_on() const {
+  std::string text;
+  if (accepted_ > 0) text = "to follow: zgrid attach --run " + bulk_.command.run;
+  if (is_read_ && window_.unacknowledged() == 0) return text;
+  if (!text.empty()) text += "; ";
+  return text + (bulk_.command.key.empty() ? "not all of it was accepted"
+                                           : "the same command again goes on from here");
 }
 
 }  // namespace zgrid::cli

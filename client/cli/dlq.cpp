@@ -37,6 +37,8 @@ Result<Chosen> choose(App& app, const Selection& jobs, bool all) {
     return fail(Errc::usage, all ? "either jobs or --all" : "which job is missing",
                 "give ids, unique tails of ids, last, - or --all");
   }
+  auto selectors = read_selectors(app, jobs);
+  if (!selectors) return fail(selectors.error());
   auto session = Session::open(app);
   if (!session) return fail(session.error());
   Chosen chosen{std::move(*session), {}};
@@ -47,8 +49,6 @@ Result<Chosen> choose(App& app, const Selection& jobs, bool all) {
     if (chosen.jobs.empty()) app.out.note("the dead-letter list is empty");
     return chosen;
   }
-  auto selectors = read_selectors(jobs);
-  if (!selectors) return fail(selectors.error());
   auto found = chosen.session->look_up(*selectors);
   if (!found) return fail(found.error());
   std::unordered_set<JobId> seen;
@@ -110,13 +110,15 @@ int run(App& app, const DlqShowCommand& command) {
   bool is_unknown = false;
   (*session)->result = [&](const client::ResultView& view) { result = JobResult::take(view); };
   (*session)->unknown = [&](const JobId&) { is_unknown = true; };
-  size_t answers_due = 0;
-  watch_all(**session, {job}, false, answers_due, nullptr);
-  const auto end = (*session)->wait([&] { return (result || is_unknown) && answers_due == 0; });
+  Watching watching;
+  // Who asks once hears of a late answer, too.
+  watch_all(**session, {job}, false, watching, [](const protocol::WatchAck::Item&) {});
+  const auto end = wait_watching(**session, watching, [&] { return result || is_unknown; });
   (*session)->result = nullptr;
   (*session)->unknown = nullptr;
   if ((*session)->signal() != 0) Signals::die_by((*session)->signal());
   if (end == Session::End::lost) return fail_with(app, (*session)->lost_error());
+  if (watching.problem) return fail_with(app, *watching.problem);
   if (end == Session::End::timeout) {
     return fail_with(
         app, {Errc::timeout, "the broker did not answer within --timeout", "", Effect::none, 0});
@@ -139,6 +141,7 @@ int run(App& app, const DlqRetryCommand& command) {
   Rerun rerun;
   rerun.detach = command.detach;
   rerun.once = true;
+  rerun.lines = command.all;
   // Their successors run: the list is for what still waits for somebody.
   rerun.accepted = [&](const std::vector<JobId>& old) {
     if (auto ok = purge(*chosen->session, old); !ok) {

@@ -1,5 +1,6 @@
 // explain: why a job is where it is, as the broker tells it.
 #include "client/cli/documents.h"
+#include "client/cli/selection.h"
 #include "client/cli/session.h"
 #include "protocol/base/units.h"
 
@@ -129,9 +130,11 @@ std::vector<View> views_of(const Json& why) {
 }  // namespace
 
 int run(App& app, const ExplainCommand& command) {
+  const auto jobs = read_selectors(app, Selection{command.jobs, {}, {}});
+  if (!jobs) return fail_with(app, jobs.error());
   auto session = Session::open(app);
   if (!session) return fail_with(app, session.error());
-  for (const std::string& job : command.jobs) {
+  for (const std::string& job : *jobs) {
     protocol::Query query;
     query.what = protocol::Query::What::explain;
     query.selectors = {job};

@@ -1,10 +1,13 @@
 #include "client/cli/input.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "client/cli/input_maker.h"
@@ -16,10 +19,29 @@
 namespace zgrid::cli {
 namespace {
 
-Result<std::string> read_all(int fd, const std::string& name) {
+using Clock = std::chrono::steady_clock;
+using Until = std::optional<Clock::time_point>;
+
+// Whether a read would not wait any more, by then.
+bool is_readable(int fd, Clock::time_point until) {
+  while (true) {
+    const auto left = std::chrono::ceil<Millis>(until - Clock::now());
+    constexpr Millis kNap{60'000};
+    pollfd one{fd, POLLIN, 0};
+    const int ready = ::poll(&one, 1, static_cast<int>(std::clamp(left, Millis{0}, kNap).count()));
+    if (ready > 0) return true;
+    if (left <= Millis{0}) return false;
+  }
+}
+
+Result<std::string> read_all(int fd, const std::string& name, Until until = std::nullopt) {
   std::string text;
   constexpr size_t kChunk = 64u << 10;
   while (true) {
+    if (until && !is_readable(fd, *until)) {
+      return fail(Errc::timeout, name + " did not end within --timeout",
+                  "is what writes to it still running? nothing was done yet");
+    }
     const size_t size = text.size();
     text.resize(size + kChunk);
     const ssize_t got = ::read(fd, text.data() + size, kChunk);
@@ -64,8 +86,10 @@ Result<std::string> read_argument(const std::string& argument) {
   return read_file(argument.substr(1));
 }
 
-Result<std::vector<std::string>> read_ids_from_stdin() {
-  auto text = read_all(STDIN_FILENO, "stdin");
+Result<std::vector<std::string>> read_ids_from_stdin(std::optional<Millis> within) {
+  Until until;
+  if (within) until = Clock::now() + *within;
+  auto text = read_all(STDIN_FILENO, "stdin", until);
   if (!text) return fail(text.error());
   std::vector<std::string> ids;
   constexpr const char* kBlanks = " \t\r\n";

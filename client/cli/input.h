@@ -1,6 +1,7 @@
 // What users hand in: text, @files, stdin, JSON.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace zgrid::cli {
 // Errc::too_large for more than one payload may hold. A relative FILE counts from the current
 // folder.
 Result<std::string> read_argument(const std::string& argument);
-// One id a line from stdin; blanks and empty lines are skipped.
-Result<std::vector<std::string>> read_ids_from_stdin();
+// One id a line from stdin; blanks and empty lines are skipped. Errc::timeout if its end does not
+// come in time. Nothing: it may take as long as it likes.
+Result<std::vector<std::string>> read_ids_from_stdin(std::optional<Millis> within);
 
 // {"text": bytes}, with {"$base64": …} for bytes that are not UTF-8.
 Payload text_payload(std::string_view bytes);

@@ -8,22 +8,29 @@
 namespace zgrid::cli {
 namespace {
 
-int wait_for(App& app, const Selection& selection, const Show& show, bool events) {
+// Whether the outputs are those of several jobs. A run counts as several, however many it has.
+bool is_of_many(const Opened& opened, const Selection& selection) {
+  return opened.jobs.size() > 1 || !selection.run.empty();
+}
+
+int wait_for(App& app, const Selection& selection, Show show, bool events) {
   auto opened = open_jobs(app, selection);
   if (!opened) return fail_with(app, opened.error());
+  if (is_of_many(*opened, selection)) show.layout = Layout::lines;
   Session& session = *opened->session;
   Collector collector(app, session, show);
   if (events) {
-    session.event = [&app](const JobId& job, uint32_t attempt, JobEvent& event) {
-      app.out.event(job, attempt, event);
+    const bool is_one = opened->jobs.size() == 1;
+    session.event = [&app, is_one](const JobId& job, uint32_t attempt, JobEvent& event) {
+      app.out.event(job, attempt, event, is_one ? "" : label_of(job.str()));
     };
   }
   for (const JobId& job : opened->jobs) collector.expect(job);
-  size_t answers_due = 0;
-  watch_all(session, opened->jobs, events, answers_due, nullptr);
-  const auto end = session.wait([&] { return collector.is_done() && answers_due == 0; });
+  Watching watching;
+  watch_all(session, opened->jobs, events, watching, nullptr);
+  const auto end = wait_watching(session, watching, [&] { return collector.is_done(); });
   session.event = nullptr;
-  return finish(session, collector, end);
+  return finish(app, session, collector, watching, end);
 }
 
 }  // namespace
@@ -35,7 +42,9 @@ int run(App& app, const WaitCommand& command) {
 }
 
 int run(App& app, const AttachCommand& command) {
-  return wait_for(app, command.jobs, Show{}, true);
+  Show show;
+  show.in_order = !app.globals.json;
+  return wait_for(app, command.jobs, show, true);
 }
 
 int run(App& app, const ResultCommand& command) {
@@ -44,19 +53,20 @@ int run(App& app, const ResultCommand& command) {
   Session& session = *opened->session;
   Show show;
   show.in_order = !app.globals.json;
+  if (is_of_many(*opened, command.jobs)) show.layout = Layout::lines;
   Collector collector(app, session, show);
   for (const JobId& job : opened->jobs) collector.expect(job);
   std::vector<JobState> unfinished;
-  size_t answers_due = 0;
-  watch_all(session, opened->jobs, false, answers_due, [&](const protocol::WatchAck::Item& item) {
+  Watching watching;
+  watch_all(session, opened->jobs, false, watching, [&](const protocol::WatchAck::Item& item) {
     if (!item.known || is_terminal(item.status)) return;
     unfinished.push_back({item.job, item.status});
     session.connection().unwatch(std::span<const JobId>(&item.job, 1));
     collector.drop(item.job);
   });
-  const auto end = session.wait([&] { return collector.is_done() && answers_due == 0; });
-  const int exit = finish(session, collector, end);
-  if (end != Session::End::done || unfinished.empty()) return exit;
+  const auto end = wait_watching(session, watching, [&] { return collector.is_done(); });
+  const int exit = finish(app, session, collector, watching, end);
+  if (watching.problem || end != Session::End::done || unfinished.empty()) return exit;
   const JobState& first = unfinished.front();
   return fail_with(
       app, {Errc::not_ready,
@@ -106,12 +116,19 @@ int run(App& app, const CancelCommand& command) {
   session.result = [&](const client::ResultView& view) {
     states[view.entry.job] = view.entry.outcome.status;
   };
+  // It ended, and was forgotten before we asked.
+  session.unknown = [&](const JobId& job) {
+    std::erase(stopping, job);
+    states.erase(job);
+  };
   if (end == Session::End::done && !stopping.empty()) {
-    watch_all(session, stopping, false, answers_due, nullptr);
-    end = session.wait([&] {
+    Watching watching;
+    watch_all(session, stopping, false, watching, nullptr);
+    end = wait_watching(session, watching, [&] {
       return std::all_of(stopping.begin(), stopping.end(),
                          [&](const JobId& job) { return is_terminal(states[job]); });
     });
+    if (watching.problem) return fail_with(app, *watching.problem);
     if (session.signal() != 0) Signals::die_by(session.signal());
   }
   std::vector<JobState> shown;

@@ -1,13 +1,21 @@
 #include "client/cli/live_lines.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace zgrid::cli {
 
-std::string LiveLines::add(const JobId& job, std::string_view text) {
+std::string LiveLines::add(const JobId& job, std::string_view text, std::string_view label) {
   if (text.empty()) return {};
   std::string& mine = held_[job];
-  mine += text;
+  const bool is_amid = mine.empty() ? speaker_ == job : mine.back() != '\n';
+  if (!is_amid) mine += label;
+  for (size_t at = 0; at < text.size();) {
+    const size_t next = std::min(text.find('\n', at), text.size() - 1) + 1;
+    mine += text.substr(at, next - at);
+    if (next < text.size()) mine += label;
+    at = next;
+  }
   if (!speaker_ || *speaker_ == job) {
     std::string out = std::exchange(mine, {});
     held_.erase(job);

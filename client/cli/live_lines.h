@@ -19,7 +19,8 @@ class LiveLines {
 
   // What to write now that a job has said this. The first that speaks is heard at once, the others
   // line by line.
-  std::string add(const JobId& job, std::string_view text);
+  // Each line begins with `label`.
+  std::string add(const JobId& job, std::string_view text, std::string_view label = {});
   // What is left of a job that says nothing more.
   std::string end(const JobId& job);
   // What ends the line that has begun: before anything else is written.

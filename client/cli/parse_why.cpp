@@ -7,7 +7,8 @@ void Parser::add_why() {
   CLI::App* explain =
       verb("explain", "why jobs are where they are: each worker, and the time in each state",
            "  zgrid explain last\n  zgrid explain 5f0c --json | jq .workers");
-  explain->add_option("JOB", explain_.jobs, "ids, unique tails of ids, or last")->required();
+  explain->add_option("JOB", explain_.jobs, "ids, unique tails of ids, last, or - for ids on stdin")
+      ->required();
   makes(explain, explain_);
 
   makes(verb("workflows", "what the workers online offer, and who", "  zgrid workflows"),

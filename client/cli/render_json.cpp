@@ -10,7 +10,8 @@ class JsonRenderer final : public Renderer {
 
   void result(const JobResult& result, Layout) override { line(result_document(result)); }
   void ended(const JobResult& result) override { line(result_document(result)); }
-  void event(const JobId& job, uint32_t attempt, const JobEvent& event) override {
+  void event(const JobId& job, uint32_t attempt, const JobEvent& event,
+             const std::string&) override {
     line(event_document(job, attempt, event));
   }
   void accepted(const std::vector<JobState>& jobs) override { line(states_document(jobs)); }

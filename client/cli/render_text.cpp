@@ -117,11 +117,14 @@ class TextRenderer : public Renderer {
     if (result.status() != JobStatus::succeeded) explain_failure(result);
   }
 
-  void event(const JobId& job, uint32_t, const JobEvent& event) override {
+  void event(const JobId& job, uint32_t, const JobEvent& event, const std::string& label) override {
+    const auto note_line = [&](const std::string& where, const std::string& text) {
+      say(label + "[" + for_stderr(where) + "] " + for_stderr(text) + "\n");
+    };
     const std::string data = event.data.data.empty() ? "" : bare_output(event.data);
     const std::string where = event.step.empty() ? event.name : event.step;
     switch (event.kind) {
-      case EventKind::token: return write_err(live_.add(job, for_stderr(data)));
+      case EventKind::token: return write_err(live_.add(job, for_stderr(data), label));
       case EventKind::log: return note_line(where, data);
       case EventKind::step: return note_line(where, event.name + (data.empty() ? "" : " " + data));
       case EventKind::status: return note_line("job", event.name);
@@ -329,9 +332,6 @@ class TextRenderer : public Renderer {
   }
   [[nodiscard]] std::string for_stderr(std::string_view text) const {
     return style_.notes_on_terminal ? neutralise(text) : std::string(text);
-  }
-  void note_line(const std::string& where, const std::string& text) {
-    say("[" + for_stderr(where) + "] " + for_stderr(text) + "\n");
   }
 
   void explain_failure(const JobResult& result) {

@@ -45,7 +45,9 @@ class Renderer {
   virtual void result(const JobResult& result, Layout layout) = 0;
   // That it ended, for commands that print no output.
   virtual void ended(const JobResult& result) = 0;
-  virtual void event(const JobId& job, uint32_t attempt, const JobEvent& event) = 0;
+  // As text, each line begins with `label`: "[7] ", or nothing if there is only one job.
+  virtual void event(const JobId& job, uint32_t attempt, const JobEvent& event,
+                     const std::string& label) = 0;
   // Ids of accepted jobs.
   virtual void accepted(const std::vector<JobState>& jobs) = 0;
   virtual void cancelled(const std::vector<JobState>& jobs) = 0;

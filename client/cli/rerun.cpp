@@ -126,6 +126,7 @@ int not_all_accepted(App& app, Session& session, Session::End end, const Asking&
 int rerun_jobs(App& app, Session& session, const std::vector<JobId>& jobs, const Rerun& rerun) {
   Show show;
   show.in_order = !app.globals.json;
+  if (jobs.size() > 1 || rerun.lines) show.layout = Layout::lines;
   Collector collector(app, session, show);
   Asking asking(app, session, jobs, rerun.once);
   auto end = asking.run();
@@ -147,19 +148,23 @@ int rerun_jobs(App& app, Session& session, const std::vector<JobId>& jobs, const
   if (rerun.accepted && !old.empty()) rerun.accepted(old);
   if (rerun.detach) return refused;
   for (const JobId& job : fresh) collector.expect(job);
-  size_t answers_due = 0;
-  watch_all(session, fresh, false, answers_due, nullptr);
-  end = session.wait([&] { return collector.is_done() && answers_due == 0; },
-                     session.connection().deadline_in(kWhyAfter),
-                     [&] { ask_why(app, session, collector.open_jobs()); });
-  const int exit = finish(session, collector, end);
+  Watching watching;
+  watch_all(session, fresh, false, watching, nullptr);
+  end = wait_watching(
+      session, watching, [&] { return collector.is_done(); },
+      session.connection().deadline_in(kWhyAfter),
+      [&] { ask_why(app, session, collector.open_jobs()); });
+  const int exit = finish(app, session, collector, watching, end);
   return refused != 0 ? refused : exit;
 }
 
 int run(App& app, const RetryCommand& command) {
   auto opened = open_jobs(app, command.jobs);
   if (!opened) return fail_with(app, opened.error());
-  return rerun_jobs(app, *opened->session, opened->jobs, Rerun{command.detach, false, nullptr});
+  Rerun rerun;
+  rerun.detach = command.detach;
+  rerun.lines = !command.jobs.run.empty();
+  return rerun_jobs(app, *opened->session, opened->jobs, rerun);
 }
 
 }  // namespace zgrid::cli

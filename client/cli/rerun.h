@@ -12,6 +12,7 @@ struct Rerun {
   bool detach = false;  // print the new ids and do not wait
   // The new id follows from the old one: who asks again after an interruption makes no second job.
   bool once = false;
+  bool lines = false;  // each output on lines of its own, even if there is only one
   // Called once with those that were accepted again, before they are waited for.
   std::function<void(const std::vector<JobId>& old)> accepted;
 };

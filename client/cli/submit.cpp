@@ -86,8 +86,8 @@ int submit_job(App& app, Session& session, const SubmitCommand& command, Prepare
   if (is_broadcast) show.layout = Layout::cards;
   Collector collector(app, session, show);  // before the submit: a result may overtake its ack
   if (command.follow) {
-    session.event = [&app](const JobId& id, uint32_t attempt, JobEvent& event) {
-      app.out.event(id, attempt, event);
+    session.event = [&app, is_broadcast](const JobId& id, uint32_t attempt, JobEvent& event) {
+      app.out.event(id, attempt, event, is_broadcast ? label_of(id.str()) : "");
     };
   }
   auto& connection = session.connection();

@@ -86,4 +86,6 @@ std::string short_id(const std::string& id) {
   return dash == std::string::npos ? id : id.substr(dash + 1);
 }
 
+std::string label_of(const std::string& id) { return "[" + short_id(id) + "] "; }
+
 }  // namespace zgrid::cli

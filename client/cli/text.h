@@ -33,5 +33,7 @@ std::string table(const std::vector<std::vector<Cell>>& rows, bool colour, size_
 
 // The random tail of an id, which is unique for all purposes of people.
 std::string short_id(const std::string& id);
+// What the lines of one job of several begin with.
+std::string label_of(const std::string& id);
 
 }  // namespace zgrid::cli

@@ -1,10 +1,22 @@
 #!/usr/bin/env python3
 """Keys, priorities, retries, deadlines, delays, runs and drains."""
 
+import array
+import fcntl
 import json
+import os
+import signal
+import subprocess
+import termios
 import time
 
 import harness
+
+
+def is_empty(pipe):
+    waiting = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+    return waiting[0] == 0
 
 
 class Control(harness.GridCase):
@@ -97,7 +109,60 @@ class Control(harness.GridCase):
         stdin = "\n".join(ids).encode()
         documents = self.grid.ok("wait", "-", "--json", input=stdin).lines
         self.assertEqual(sorted(document["job"] for document in documents), sorted(ids))
-        self.assertEqual(self.grid.ok("result", "-", input=stdin).out, "012")
+        for verb in ("result", "attach", "retry"):
+            self.assertEqual(self.grid.ok(verb, "-", input=stdin).out, "0\n1\n2\n")
+            self.assertEqual(self.grid.ok(verb, "-", input=ids[1].encode()).out, "1")
+        self.assertEqual([why["job"] for why in
+                          self.grid.ok("explain", "-", "--json", input=stdin).lines], ids)
+
+    def test_outputs_of_a_run_end_with_newlines_even_if_it_is_one_job(self):
+        self.grid.ok("wait", self.grid.submit("zgrid.echo", "x", "--run", "alone"))
+        for verb in ("result", "attach", "retry"):
+            self.assertEqual(self.grid.ok(verb, "--run", "alone").out.splitlines()[0], "x")
+        self.assertEqual(self.grid.ok("result", "--run", "alone").out, "x\nx\n")
+
+    def test_lines_of_several_jobs_say_whose_they_are(self):
+        ids = [self.grid.submit("talk", "", "--run", "talks") for _ in range(2)]
+        self.grid.ok("wait", *ids)
+        done = self.grid.ok("attach", "--run", "talks")
+        self.assertEqual(done.out, "done\ndone\n")
+        for job in ids:
+            self.assertIn(f"[{job.rpartition('-')[2]}] [talk] one\n", done.err)
+        self.assertTrue(self.grid.ok("attach", ids[0]).err.startswith("[talk] one\n"))
+        done = self.grid.ok("submit", "workflow", "talk", "--array", "7-8", "--follow")
+        self.assertIn("[7] [talk] one\n", done.err)
+        self.assertIn("[8] [talk] one\n", done.err)
+
+    def test_no_ids_on_stdin_are_an_error_with_a_hint(self):
+        for verb in ("wait", "result", "cancel", "retry", "attach", "explain"):
+            done = self.grid.run(verb, "-", "--json", input=b" \n\n")
+            self.check(done, 66)
+            self.assertEqual(done.error["message"], "no ids on stdin")
+            self.assertTrue(done.error["hint"])
+        self.check(self.grid.run("dlq", "retry", "-"), 66, "no ids on stdin")
+
+    def test_a_stdin_that_stays_open_gives_way_to_signals_and_the_timeout(self):
+        for verb in (["wait"], ["cancel"], ["dlq", "purge"]):
+            ours, theirs = os.pipe()
+            command = subprocess.Popen([harness.binary(), *verb, "-"], stdin=ours,
+                                       env=self.grid.env, cwd=self.grid.dir)
+            harness.adopt(command.pid)
+            try:
+                os.write(theirs, b"0123\n")
+                harness.wait_until(lambda pipe=ours: is_empty(pipe), what="the first id being read")
+                command.send_signal(signal.SIGINT)
+                self.assertEqual(command.wait(10), -signal.SIGINT)
+                with os.fdopen(os.dup(ours)) as stdin:
+                    done = subprocess.run([harness.binary(), *verb, "-", "--timeout", "100ms"],
+                                          stdin=stdin, capture_output=True, env=self.grid.env,
+                                          cwd=self.grid.dir, timeout=10, check=False)
+                self.assertEqual(done.returncode, 124, done)
+                self.assertIn(b"stdin did not end", done.stderr)
+            finally:
+                command.kill()
+                command.wait()
+                os.close(ours)
+                os.close(theirs)
 
     def test_a_drained_worker_finishes_and_gets_nothing_until_undrained(self):
         running, let_go = self.occupy("ann")

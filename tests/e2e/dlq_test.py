@@ -27,7 +27,7 @@ class Retry(harness.GridCase):
         new = self.grid.ok("retry", "--detach", *reversed(old)).out.split()
         self.assertEqual(len(set(new)), 5)
         self.grid.ok("wait", *new)
-        self.assertEqual(self.grid.ok("result", *new).out, "43210")
+        self.assertEqual(self.grid.ok("result", *new).out, "4\n3\n2\n1\n0\n")
         results = self.grid.ok("result", *new, "--json").lines
         self.assertEqual({result["job"]: result["retry_of"] for result in results},
                          dict(zip(new, reversed(old))))
@@ -70,7 +70,7 @@ class Retry(harness.GridCase):
         # The others run all the same; the exit code tells of the one that did not.
         done = self.grid.run("retry", absent, job)
         self.check(done, 66, absent)
-        self.assertEqual(done.out, "unfinished by ann")
+        self.assertEqual(done.out, "unfinished by ann\n")  # on a line: two were asked for
 
 
 class DeadLetters(harness.GridCase):

@@ -116,5 +116,17 @@ TEST(ExitTallyTest, TheFirstOfFourOneThreeNoughtThatOccurs) {
   EXPECT_EQ(tally.exit(), 4);
 }
 
+TEST(ExitTallyTest, OnlyFailuresThatOccurredAreNamed) {
+  ExitTally tally;
+  tally.add(JobStatus::succeeded);
+  tally.add(JobStatus::cancelled);
+  EXPECT_EQ(tally.failed_option(), "");
+  tally.add(JobStatus::timed_out);
+  tally.add(JobStatus::timed_out);
+  EXPECT_EQ(tally.failed_option(), " --state timed_out");
+  tally.add(JobStatus::failed);
+  EXPECT_EQ(tally.failed_option(), " --state failed,timed_out");
+}
+
 }  // namespace
 }  // namespace zgrid::cli

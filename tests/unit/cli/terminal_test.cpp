@@ -125,6 +125,16 @@ TEST_F(LiveLinesTest, TheOthersWaitForTheEndOfTheLine) {
   EXPECT_EQ(live.end(b), "\n");
 }
 
+TEST_F(LiveLinesTest, EveryLineBeginsWithTheLabelOfItsJob) {
+  EXPECT_EQ(live.add(a, "one\ntw", "[a] "), "[a] one\n[a] tw");
+  EXPECT_EQ(live.add(b, "x", "[b] "), "");
+  EXPECT_EQ(live.add(b, "y\n", "[b] "), "");
+  EXPECT_EQ(live.add(a, "o\n", "[a] "), "o\n[b] xy\n");
+  EXPECT_EQ(live.add(a, "th", "[a] "), "[a] th");
+  EXPECT_EQ(live.interrupt(), "\n");
+  EXPECT_EQ(live.add(a, "ree\n", "[a] "), "[a] ree\n");
+}
+
 TEST_F(LiveLinesTest, WhoeverEndsIsHeardToTheEnd) {
   EXPECT_EQ(live.add(a, "The "), "The ");
   EXPECT_EQ(live.add(b, "half"), "");
