@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kept processes (mode = "serve"): one process serves many jobs, whatever becomes of some of them."""
+"""Kept processes (mode = "serve"): one process serves many jobs, whatever becomes of some."""
 
 import json
 import signal
@@ -135,6 +135,18 @@ class Serve(harness.GridCase):
         self.assertEqual((first["version"], second["version"]), (1, 2))
         harness.wait_until(lambda: not harness.is_alive(first["pid"]))
         self.assertEqual(len(self.starts()), 2)
+
+    def test_lines_that_are_no_answers_reach_no_job(self):
+        script = 'while read -r line; do echo "ans:$line"; echo extra; done'
+        (self.grid.jobs_dir / "two-lines.toml").write_text(
+            '[[workflow.two-lines.step]]\nid = "serve"\nmode = "serve"\n'
+            f"run = ['sh', '-c', '{script}']\nstdin = \"{{{{data.text}}}}\"\n")
+        worker = self.grid.worker("two-lines", slots=2)
+        lines = [f"line {i}" for i in range(1, 501)]
+        done = self.grid.ok("submit", "workflow", "two-lines", "--retries", "3", "--each-line", "-",
+                            input="".join(f"{line}\n" for line in lines).encode())
+        self.assertEqual(done.out.splitlines(), [f"ans:{line}" for line in lines])
+        self.assertEqual(worker.end(), 0)
 
     def test_a_killed_worker_leaves_no_orphan(self):
         idle = self.ask("well")["output"]["pid"]

@@ -13,7 +13,8 @@ std::optional<ProcessId> KeptProcesses::take(const Program& program, Now now) {
                                     [&](ProcessId id) { return all_.at(id).program == program; });
     if (found == idle_.rend()) return std::nullopt;
     const ProcessId id = *found;
-    // Still idle while it is asked what it said meanwhile: on_stdout() ends it if that is anything.
+    // Still idle while it is asked what it said meanwhile: if that is anything, on_stdout() ends
+    // it.
     const bool can = processes_.begin_turn(id, now);
     const auto still = std::find(idle_.begin(), idle_.end(), id);
     if (still == idle_.end()) continue;
@@ -24,6 +25,7 @@ std::optional<ProcessId> KeptProcesses::take(const Program& program, Now now) {
     }
     Copy& copy = all_.at(id);
     copy.busy = true;
+    ++copy.turns;
     copy.line.clear();
     return id;
   }
@@ -51,8 +53,9 @@ std::optional<KeptProcesses::Answer> KeptProcesses::on_stdout(ProcessId id, std:
                                                               Now now) {
   Copy& copy = all_.at(id);
   if (!copy.busy) {
-    // Whoever asked next would take it for the answer.
-    end(id, now);
+    // Whoever asked next would take it for the answer. One that was told to end may say anything.
+    const bool is_idle = std::find(idle_.begin(), idle_.end(), id) != idle_.end();
+    if (is_idle) distrust(Program(copy.program), now);
     return std::nullopt;
   }
   const size_t newline = piece.find('\n');
@@ -67,7 +70,7 @@ void KeptProcesses::release(ProcessId id, bool keep, Now now) {
   Copy& copy = all_.at(id);
   ZGRID_CHECK(copy.busy);
   copy.busy = false;
-  if (!keep) return processes_.terminate(id, now);
+  if (!keep || is_distrusted(copy.program)) return processes_.terminate(id, now);
   copy.idle_until =
       copy.idle_time.count() > 0 ? now.mono + Micros(copy.idle_time) : MonoTime::never();
   idle_.push_back(id);
@@ -97,8 +100,31 @@ void KeptProcesses::end(ProcessId id, Now now) {
   processes_.terminate(id, now);
 }
 
-void KeptProcesses::end_idle(Now now) {
+void KeptProcesses::distrust(const Program& program, Now now) {
+  distrusted_.emplace(program, true);
+  std::vector<ProcessId> copies;
+  for (const ProcessId id : idle_) {
+    if (all_.at(id).program == program) copies.push_back(id);
+  }
+  for (const ProcessId id : copies) end(id, now);
+}
+
+bool KeptProcesses::is_distrusted(const Program& program) const {
+  return distrusted_.count(program) > 0;
+}
+
+bool KeptProcesses::take_news(const Program& program) {
+  const auto found = distrusted_.find(program);
+  return found != distrusted_.end() && std::exchange(found->second, false);
+}
+
+void KeptProcesses::start_anew(Now now) {
   crashes_.clear();
+  distrusted_.clear();
+  end_idle(now);
+}
+
+void KeptProcesses::end_idle(Now now) {
   for (const ProcessId id : std::exchange(idle_, {})) processes_.terminate(id, now);
 }
 

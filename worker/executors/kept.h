@@ -25,6 +25,10 @@ class KeptProcesses {
   static constexpr Millis kPauseMin{100};
   static constexpr Millis kPauseMax{5000};
 
+  // Most programs that break the rules do so at their start or behind each answer: for so many
+  // requests a copy is watched, which takes longer (Processes::Pace).
+  static constexpr uint32_t kWatchedTurns = 2;
+
   struct Answer {
     std::string line;   // without its newline
     bool more = false;  // something came behind it: this process does not keep to its turn
@@ -33,6 +37,13 @@ class KeptProcesses {
   // `processes` outlives this. More than `idle_max` idle ones: the longest idle is ended.
   KeptProcesses(Processes& processes, size_t idle_max)
       : processes_(processes), idle_max_(idle_max) {}
+
+  // It printed what is no answer, so that nobody knows which of its lines is one: its copies are
+  // not kept any more, and those that are idle end.
+  void distrust(const Program& program, Now now);
+  [[nodiscard]] bool is_distrusted(const Program& program) const;
+  // True once for each distrusted program, so that somebody says it.
+  bool take_news(const Program& program);
 
   // An idle copy, now busy; nothing if there is none. The one that was used last is taken, so that
   // the others can be ended.
@@ -45,15 +56,19 @@ class KeptProcesses {
   void add(ProcessId id, Program program, std::string scratch, Millis idle_time);
 
   [[nodiscard]] bool has(ProcessId id) const { return all_.count(id) > 0; }
-  // The answer once it is complete. What nobody asked for ends the process.
+  // How many requests it was given, with the one that it has.
+  [[nodiscard]] uint32_t turns(ProcessId id) const { return all_.at(id).turns; }
+  // The answer once it is complete. From an idle one it is none: distrust().
   std::optional<Answer> on_stdout(ProcessId id, std::string_view piece, Now now);
-  // Its request is over; it waits for the next one, or is ended.
+  // Its request is over; it waits for the next one, or is ended: also if it is distrusted.
   void release(ProcessId id, bool keep, Now now);
   // Gives back its scratch. `crashed`: it ended by itself in the middle of a request.
   std::string on_end(ProcessId id, bool crashed, Now now);
 
-  // Ends all that are idle and forgets who crashed.
+  // Ends all that are idle: what they hold is needed.
   void end_idle(Now now);
+  // The same, and forgets who crashed and who broke the rules: their programs may be others now.
+  void start_anew(Now now);
   // Ends those whose time is up.
   void run(Now now);
   [[nodiscard]] MonoTime deadline() const;
@@ -67,6 +82,7 @@ class KeptProcesses {
     Millis idle_time{0};
     std::string line;  // what came of the answer
     bool busy = true;
+    uint32_t turns = 1;
     bool answered = false;  // ever
     MonoTime idle_until = MonoTime::never();
   };
@@ -83,6 +99,7 @@ class KeptProcesses {
   std::map<ProcessId, Copy> all_;
   std::vector<ProcessId> idle_;  // the longest idle first
   std::map<const void*, Crashes> crashes_;
+  std::map<Program, bool> distrusted_;  // and whether that is still news
 };
 
 }  // namespace zgrid::worker

@@ -1,7 +1,10 @@
 // How processes that stay are fed, and where one of their turns ends.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <ctime>
 
@@ -9,6 +12,15 @@
 
 namespace zgrid::worker {
 namespace {
+
+// A parser of JSON may know its value from the closing brace alone, so that is held back, too.
+constexpr size_t kHeldBytes = 2;
+constexpr int kPipeBytes = 64 << 10;  // what a pipe has if nobody asks for less
+
+int unread_bytes(int pipe) {
+  int bytes = 0;
+  return ::ioctl(pipe, FIONREAD, &bytes) == 0 ? bytes : 0;
+}
 
 // A reader that is gone must not end us by SIGPIPE, whatever this program does with that signal.
 ssize_t write_quietly(int fd, std::string_view data) {
@@ -45,40 +57,64 @@ bool Processes::begin_turn(ProcessId id, Now now) {
   return can;
 }
 
-bool Processes::write(ProcessId id, std::string_view data, Now now) {
+bool Processes::write(ProcessId id, std::string_view data, Pace pace, Now now) {
   Process* process = find(id);
   if (process == nullptr || !process->child.in.is_open()) return false;
-  if (process->unwritten.empty()) {
-    const ssize_t n = write_quietly(process->child.in.get(), data);
-    if (n < 0 && errno != EAGAIN) {
-      end_closed(*process, now);
-      return false;
-    }
-    data.remove_prefix(n < 0 ? 0 : static_cast<size_t>(n));
+  const int in = process->child.in.get();
+  const bool in_two = pace == Pace::in_two && data.size() > 1;
+  if (in_two != process->one_page) {
+    // A pipe of one page is writable when it is empty, and not before.
+    const bool done = ::fcntl(in, F_SETPIPE_SZ, in_two ? 1 : kPipeBytes) > 0;
+    process->one_page = in_two ? done : process->one_page && !done;
   }
   process->unwritten.append(data);
+  process->held = in_two && process->one_page ? std::min(kHeldBytes, data.size() - 1) : 0;
+  if (process->in_watched) return true;
+  if (!push(*process, now)) return false;
   // Being told of room costs a call, so it is asked for only when there is none.
-  if (!process->unwritten.empty() && !process->in_watched) {
-    process->in_watched = watch(process->child.in.get(), id, Source::in);
+  if (!process->unwritten.empty()) {
+    process->in_watched = watch(in, id, Source::in);
     if (!process->in_watched) end_closed(*process, now);
   }
+  return true;
+}
+
+// Writes what may be written now. False if nobody can read it.
+bool Processes::push(Process& process, Now now) {
+  const std::string_view rest = std::string_view(process.unwritten).substr(process.written);
+  if (rest.size() <= process.held) return true;
+  const ssize_t n =
+      write_quietly(process.child.in.get(), rest.substr(0, rest.size() - process.held));
+  if (n < 0 && errno != EAGAIN) {
+    end_closed(process, now);
+    return false;
+  }
+  if (n > 0) process.written += static_cast<size_t>(n);
+  if (process.written < process.unwritten.size()) return true;
+  process.unwritten.clear();
+  process.written = 0;
   return true;
 }
 
 void Processes::feed(Process& process, Now now) {
   const Fd& in = process.child.in;
   if (!in.is_open()) return;
-  const ssize_t n = process.unwritten.empty() ? 0 : write_quietly(in.get(), process.unwritten);
-  if (n < 0 && errno != EAGAIN) return end_closed(process, now);
-  if (n > 0) process.unwritten.erase(0, static_cast<size_t>(n));
-  if (!process.unwritten.empty()) return;
+  if (process.held > 0 && process.unwritten.size() - process.written == process.held) {
+    // What is said until here was said before the request was whole.
+    for (int i = 0; i < kReadsPerTurn && read_out(process, now); ++i) {
+    }
+    if (!in.is_open()) return;
+    process.held = 0;
+  }
+  if (!push(process, now) || !process.unwritten.empty()) return;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, in.get(), nullptr);
   process.in_watched = false;
 }
 
-bool Processes::has_unwritten(ProcessId id) const {
+bool Processes::has_unread(ProcessId id) const {
   const Process* process = find(id);
-  return process != nullptr && !process->unwritten.empty();
+  if (process == nullptr || !process->child.in.is_open()) return false;
+  return !process->unwritten.empty() || unread_bytes(process->child.in.get()) > 1;
 }
 
 void Processes::read_errors(ProcessId id, Now now) {
@@ -96,6 +132,7 @@ void Processes::read_errors(ProcessId id, Now now) {
 void Processes::end_closed(Process& process, Now now) {
   process.child.in.reset();
   process.unwritten.clear();
+  process.written = process.held = 0;
   process.in_watched = false;
   if (!process.leader_gone && !process.terminating) process.wake = now.mono + kClosedGrace;
 }

@@ -17,7 +17,10 @@ struct Processes::Process {
   std::string marker;
   std::string log_line;   // what came since the last newline
   std::string unwritten;  // for its stdin, once that has room
+  size_t written = 0;     // of it; a large one is not moved for each piece
+  size_t held = 0;        // so much of its end waits until everything before it was read
   bool in_watched = false;
+  bool one_page = false;  // its stdin has room again only when it is empty
   ProcessEnd end;
   Usage usage;
   bool terminating = false;

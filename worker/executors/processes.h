@@ -83,10 +83,16 @@ class Processes {
   // A new turn: hands on what was said since the last one, then counts output and keeps the tail of
   // stderr anew. False if there is nobody (any more) who could take it.
   bool begin_turn(ProcessId id, Now now);
+  // How a line is written. `in_two` costs one more round trip: its end follows when everything
+  // before it was read and all that was said until then has been handed on. So who reads before it
+  // writes cannot have answered yet, and what is said while has_unread() is no answer.
+  enum class Pace : uint8_t { at_once, in_two };
   // All of it, in the order of the calls; what does not fit into the pipe waits. False if its stdin
   // is closed: then nothing was written, and it will be killed.
-  bool write(ProcessId id, std::string_view data, Now now);
-  [[nodiscard]] bool has_unwritten(ProcessId id) const;
+  bool write(ProcessId id, std::string_view data, Pace pace, Now now);
+  // Whether some of that was not read yet. A last byte alone does not count: a reader that knows
+  // the end of a line from what it says may leave the newline for later.
+  [[nodiscard]] bool has_unread(ProcessId id) const;
   // Hands on what is in its stderr now, its last line also without an end.
   void read_errors(ProcessId id, Now now);
 
@@ -104,6 +110,7 @@ class Processes {
   Processes(Options options, ProcessListener& listener, Fd epoll);
   bool watch(int fd, ProcessId id, Source source);
   [[nodiscard]] Process* find(ProcessId id) const;
+  bool push(Process& process, Now now);
   void feed(Process& process, Now now);
   void end_closed(Process& process, Now now);
   void on_ready(Process& process, Source source, Now now);

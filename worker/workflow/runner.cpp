@@ -86,7 +86,7 @@ Result<void> RunnerImpl::reload(Now now) {
   Result<WorkflowMap> workflows = read_workflows(options_.workflows);
   if (!workflows) return fail(workflows.error());
   workflows_ = std::move(*workflows);  // attempts that run keep the definition they began with
-  kept_->end_idle(now);                // the busy ones end when they have answered
+  kept_->start_anew(now);              // the busy ones end when they have answered
   return {};
 }
 
@@ -258,7 +258,10 @@ MonoTime RunnerImpl::deadline() const {
       continue;
     }
     earliest = std::min(earliest, run->time_limit_at());
+    // Without a free slot nothing could start then; who frees one starts what is due.
+    const bool may_start = run->processes.empty() || slots_used_ < options_.slots;
     for (const Engine::Start& start : run->paused) {
+      if (!may_start) break;
       earliest = std::min(earliest, kept_->may_start_at(program_of(*run, *start.step)));
     }
     for (const auto& [id, process] : run->processes) {

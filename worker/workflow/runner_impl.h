@@ -86,6 +86,9 @@ class RunnerImpl final : public Runner, private ProcessListener {
   Result<std::string> request_line(const JobRun& run, const Engine::Start& start) const;
   void on_kept_stdout(ProcessId id, std::string_view piece);
   void on_answer(JobRun& run, ProcessId id, KeptProcesses::Answer answer);
+  [[nodiscard]] std::string doubt_about(const JobRun& run, ProcessId id, bool more) const;
+  void on_doubt(JobRun& run, const StepProcess& process, const std::string& reason);
+  void say_if_distrusted(JobRun& run, const StepDefinition& step);
   void on_kept_exit(JobRun& run, const StepProcess& process, const ProcessEnd& end, JobError error);
 
   // runner_end.cpp

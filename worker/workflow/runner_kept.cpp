@@ -31,7 +31,9 @@ tl::expected<void, RunnerImpl::NotStarted> RunnerImpl::start_kept(JobRun& run,
   }
   const KeptProcesses::Program program = program_of(run, *start.step);
   while (const std::optional<ProcessId> id = kept_->take(program, now_)) {
-    if (processes_->write(*id, *line, now_)) {
+    const bool is_watched = kept_->turns(*id) <= KeptProcesses::kWatchedTurns;
+    const auto pace = is_watched ? Processes::Pace::in_two : Processes::Pace::at_once;
+    if (processes_->write(*id, *line, pace, now_)) {
       attach(run, *id, StepProcess(start.run, *start.step));
       return {};
     }
@@ -42,7 +44,8 @@ tl::expected<void, RunnerImpl::NotStarted> RunnerImpl::start_kept(JobRun& run,
   if (!id) return tl::unexpected<NotStarted>(id.error());
   attach(run, *id, StepProcess(start.run, *start.step));
   // One that would not even read ends soon, and that tells of it.
-  static_cast<void>(processes_->write(*id, *line, now_));
+  static_cast<void>(processes_->write(*id, *line, Processes::Pace::in_two, now_));
+  say_if_distrusted(run, *start.step);
   return {};
 }
 
@@ -104,11 +107,11 @@ void RunnerImpl::on_kept_stdout(ProcessId id, std::string_view piece) {
 void RunnerImpl::on_answer(JobRun& run, ProcessId id, KeptProcesses::Answer answer) {
   processes_->read_errors(id, now_);  // what it said before it answered is of this attempt
   StepProcess& busy = run.processes.at(id);
-  Result<std::vector<Event>> events = std::vector<Event>{};
-  if (answer.more) {
-    events = fail(Errc::bad_input, "it answered with more than one line");
-  } else {
-    events = busy.parser.on_answer(std::move(answer.line));
+  const std::string doubt = doubt_about(run, id, answer.more);
+  if (!doubt.empty()) return on_doubt(run, busy, doubt);
+  Result<std::vector<Event>> events = busy.parser.on_answer(std::move(answer.line), run.token());
+  if (!events && events.error().code == Errc::conflict) {
+    return on_doubt(run, busy, events.error().message);
   }
   // Then the job fails, and the process is ended with it.
   if (!events) return on_step_output(run, busy, std::move(events));
@@ -117,11 +120,44 @@ void RunnerImpl::on_answer(JobRun& run, ProcessId id, KeptProcesses::Answer answ
   run.cpu_ms_ended += process.cpu_ms;
   const auto current = workflows_.find(run.workflow->name);
   const bool is_current = current != workflows_.end() && current->second == run.workflow;
-  kept_->release(id, is_current && !processes_->has_unwritten(id), now_);
+  kept_->release(id, is_current, now_);
   on_step_output(run, process, std::move(events));
   if (run.ending) return;
   run.engine->on_step_ended(process.run);
   look_at_engine(run);
+}
+
+// Why the line may be the answer to another request; empty: there is no reason to think so.
+std::string RunnerImpl::doubt_about(const JobRun& run, ProcessId id, bool more) const {
+  if (processes_->has_unread(id)) return "it wrote a line before it had read its request";
+  if (!kept_->is_distrusted(program_of(run, *run.processes.at(id).step))) {
+    return more ? "it answered with more than one line" : "";
+  }
+  // The first line is the answer to the only request that this process ever got.
+  if (kept_->turns(id) == 1) return "";
+  return "another process of it wrote a line that was no answer";
+}
+
+// The process is ended with the attempt; trying again is safe, as that has a process of its own.
+void RunnerImpl::on_doubt(JobRun& run, const StepProcess& process, const std::string& reason) {
+  kept_->distrust(program_of(run, *process.step), now_);
+  say_if_distrusted(run, *process.step);
+  JobError error;
+  error.kind = JobErrorKind::workflow;
+  error.message = "step '" + process.step->id + "': " + reason +
+                  ", so its answer is in doubt; a kept process writes one line for each that it "
+                  "has read, and nothing else";
+  error.retryable = true;
+  fail_step(run, process, std::move(error));
+}
+
+void RunnerImpl::say_if_distrusted(JobRun& run, const StepDefinition& step) {
+  if (!kept_->take_news(program_of(run, step))) return;
+  const std::string text =
+      "zgrid: step '" + step.id +
+      "' writes lines that are no answers: until the workflows are read again each of its requests "
+      "gets a process of its own";
+  emit(run, EventKind::log, step.id, step.id, {PayloadTag::utf8, Bytes::copy_of(text)});
 }
 
 // It ended by itself before it answered.

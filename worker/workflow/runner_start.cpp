@@ -1,4 +1,5 @@
 // How a step becomes a process.
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -50,9 +51,12 @@ std::optional<Engine::Start> RunnerImpl::take_startable(JobRun& run) {
     run.waiting.pop_front();
     return start;
   }
-  if (!run.paused.empty() && !must_pause(run, *run.paused.front().step)) {
-    Engine::Start start = std::move(run.paused.front());
-    run.paused.pop_front();
+  const auto due =
+      std::find_if(run.paused.begin(), run.paused.end(),
+                   [&](const Engine::Start& start) { return !must_pause(run, *start.step); });
+  if (due != run.paused.end()) {
+    Engine::Start start = std::move(*due);
+    run.paused.erase(due);
     return start;
   }
   while (std::optional<Engine::Start> start = run.engine->next()) {
@@ -76,6 +80,7 @@ void RunnerImpl::start_step(JobRun& run, Engine::Start start) {
       start.step->serve ? start_kept(run, start) : start_process(run, start);
   if (started) return;
   if (started.error().error.code == Errc::not_ready) {
+    kept_->end_idle(now_);  // whoever tries again finds room
     return give_back(run, started.error().error.message);
   }
   JobError error;

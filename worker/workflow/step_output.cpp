@@ -1,5 +1,6 @@
 #include "worker/workflow/step_output.h"
 
+#include <optional>
 #include <utility>
 
 #include "worker/workflow/template.h"
@@ -12,6 +13,22 @@ size_t utf8_length(unsigned char lead) {
   if (lead >= 0xF0) return 4;
   if (lead >= 0xE0) return 3;
   return lead >= 0xC0 ? 2 : 1;
+}
+
+// Whether an answer repeats the job of another request. "job" may be anything in what a program
+// says; only an id of a job is taken for one.
+bool is_of_another(const Json& answer, const Token& token) {
+  const Json* job = answer.is_object() ? answer.find("job") : nullptr;
+  const std::optional<JobId> id =
+      job != nullptr && job->is_string() ? JobId::parse(*job->as_string()) : std::nullopt;
+  if (!id) return false;
+  if (*id != token.job) return true;
+  const Json* attempt = answer.find("attempt");
+  return attempt != nullptr && attempt->is_number() && attempt->as_int() != token.attempt;
+}
+
+tl::unexpected<Error> of_another() {
+  return fail(Errc::conflict, "its answer names another job or attempt");
 }
 
 bool is_blank(std::string_view line) {
@@ -61,16 +78,23 @@ Result<std::vector<Event>> StepOutputParser::on_end() {
   return events;
 }
 
-Result<std::vector<Event>> StepOutputParser::on_answer(std::string line) {
+Result<std::vector<Event>> StepOutputParser::on_answer(std::string line, const Token& token) {
   text_ = std::move(line);
-  if (step_->output != StepOutput::events) return on_end();
+  if (step_->output != StepOutput::events) {
+    Result<std::vector<Event>> events = on_end();
+    const bool is_json = step_->output == StepOutput::json;
+    if (is_json && events && is_of_another(events->front().data, token)) return of_another();
+    return events;
+  }
   Result<Json> parsed = Json::parse(text_);
   if (!parsed) return fail(Errc::bad_input, "its answer is not JSON: " + parsed.error().message);
   std::vector<Event> events;
   const Json::Array* list = parsed->as_array();
   const size_t count = list == nullptr ? 1 : list->size();
   for (size_t i = 0; i < count; ++i) {
-    Result<Event> event = to_event(list == nullptr ? *parsed : (*list)[i], "its answer ");
+    const Json& answer = list == nullptr ? *parsed : (*list)[i];
+    if (is_of_another(answer, token)) return of_another();
+    Result<Event> event = to_event(answer, "its answer ");
     if (!event) return fail(event.error());
     events.push_back(std::move(*event));
   }

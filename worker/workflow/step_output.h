@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "protocol/base/result.h"
+#include "protocol/job.h"
 #include "worker/workflow/definition.h"
 
 namespace zgrid::worker {
@@ -20,8 +21,8 @@ class StepOutputParser {
   // After an exit with code 0.
   Result<std::vector<Event>> on_end();
   // Instead: the one line that a kept process answers with. With output = "events" it is an event
-  // or a list of events.
-  Result<std::vector<Event>> on_answer(std::string line);
+  // or a list of events. Errc::conflict if it says by "job" and "attempt" that it is another one's.
+  Result<std::vector<Event>> on_answer(std::string line, const Token& token);
 
  private:
   Result<Event> parse_line(std::string_view line);

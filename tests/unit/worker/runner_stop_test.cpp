@@ -390,6 +390,22 @@ TEST_F(RunnerTest, an_attempt_that_the_system_cannot_start_is_given_back_after_a
   EXPECT_EQ(run("quick").text(), R"({"text":"ok"})");
 }
 
+TEST_F(RunnerTest, idle_kept_processes_make_room_when_the_system_can_start_nothing) {
+  open(shell_workflow("kept", "echo $$ > pid; while read -r line; do echo ok; done",
+                      "mode = \"serve\"") +
+       shell_workflow("quick", "printf ok"));
+  EXPECT_EQ(run("kept").text(), R"({"text":"ok"})");
+  const pid_t idle = pid_in("pid");
+  EXPECT_TRUE(is_alive(idle));
+  Token token;
+  {
+    const NoDescriptors none;
+    token = start(job("quick"));
+  }
+  EXPECT_TRUE(until([&] { return !is_alive(idle); })) << "it kept what others need";
+  EXPECT_EQ(wait(token).outcome.status, JobStatus::cancelled);
+}
+
 TEST_F(RunnerTest, an_attempt_that_rests_before_it_is_given_back_can_be_cancelled) {
   open(shell_workflow("quick", "printf ok"));
   Token token;

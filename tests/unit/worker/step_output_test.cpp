@@ -81,5 +81,32 @@ TEST(Utf8Cutter, splits_no_character) {
   EXPECT_EQ(cutter.rest(), "\xf0");
 }
 
+// An answer of a kept process to the second attempt of a job.
+std::string answer(StepOutput output, const std::string& line) {
+  Token token;
+  token.job = *JobId::parse("019aa000-0000-7000-8000-000000000001");
+  token.attempt = 2;
+  const StepDefinition definition = step(output, {"E"});
+  StepOutputParser parser(definition);
+  const Result<std::vector<Event>> events = parser.on_answer(line, token);
+  if (events) return std::to_string(events->size());
+  return events.error().code == Errc::conflict ? "of another" : events.error().message;
+}
+
+TEST(StepOutput, an_answer_that_repeats_a_job_must_repeat_its_own) {
+  const std::string own = R"("job":"019aa000-0000-7000-8000-000000000001")";
+  const std::string other = R"("job":"019aa000-0000-7000-8000-000000000002")";
+  for (const StepOutput output : {StepOutput::json, StepOutput::events}) {
+    EXPECT_EQ(answer(output, "{" + own + "}"), "1");
+    EXPECT_EQ(answer(output, "{" + own + R"(,"attempt":2})"), "1");
+    EXPECT_EQ(answer(output, "{" + own + R"(,"attempt":1})"), "of another");
+    EXPECT_EQ(answer(output, "{" + other + R"(,"attempt":2})"), "of another");
+    EXPECT_EQ(answer(output, R"({"job":"baker","attempt":"first"})"), "1") << "it is data";
+    EXPECT_EQ(answer(output, R"({"attempt":9})"), "1") << "it is data";
+  }
+  EXPECT_EQ(answer(StepOutput::events, "[{" + own + "},{" + other + "}]"), "of another");
+  EXPECT_EQ(answer(StepOutput::text, "{" + other + "}"), "1");
+}
+
 }  // namespace
 }  // namespace zgrid::worker
