@@ -182,17 +182,7 @@ struct Client::Impl final : client::Listener {
 namespace {
 
 zgrid::Result<client::Connection::Options> connection_options(const Options& options) {
-  std::string text = options.secret;
-  if (text.empty()) {
-    if (options.secret_file.empty()) {
-      return fail(Errc::config, "no secret was given", "set Options::secret or secret_file");
-    }
-    auto read = protocol::read_secret_file(options.secret_file, "");
-    if (!read) return fail(read.error());
-    text = std::move(*read);
-  }
-  auto root = options.cache_dir.empty() ? protocol::derive_root(text)
-                                        : protocol::derive_root_cached(text, options.cache_dir);
+  auto root = root_of(options.secret, options.secret_file, options.cache_dir);
   if (!root) return fail(root.error());
   client::Connection::Options out;
   out.endpoints = options.brokers;

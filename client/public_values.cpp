@@ -18,6 +18,20 @@ Error public_error(const zgrid::Error& error) {
           static_cast<Effect>(error.effect), is_retryable(error.code)};
 }
 
+zgrid::Result<protocol::Root> root_of(std::string secret, const std::string& secret_file,
+                                      const std::string& cache_dir) {
+  if (secret.empty()) {
+    if (secret_file.empty()) {
+      return fail(Errc::config, "no secret was given", "set `secret` or `secret_file`");
+    }
+    auto read = protocol::read_secret_file(secret_file, "");
+    if (!read) return fail(read.error());
+    secret = std::move(*read);
+  }
+  return cache_dir.empty() ? protocol::derive_root(secret)
+                           : protocol::derive_root_cached(secret, cache_dir);
+}
+
 zgrid::Result<client::Submission> to_submission(const Job& job, const JobId& id) {
   JobSpec spec;
   spec.kind = job.kind == Job::Kind::prompt ? JobKind::prompt : JobKind::workflow;

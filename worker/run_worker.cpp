@@ -74,6 +74,7 @@ Runner::Options runner_options(const RunOptions& options, const std::string& scr
   out.workflows = worker.workflows;
   out.providers = worker.providers;
   out.environment = options.environment;
+  out.sole_parent = options.sole_parent;
   return out;
 }
 

@@ -19,6 +19,8 @@ struct RunOptions {
   std::string host, program_version;
   Log* log = nullptr;                              // outlives the call
   std::map<std::string, std::string> environment;  // what steps may inherit from
+  // False in a program that has children of its own: see Runner::Options.
+  bool sole_parent = true;
   // Eventfds or pipes, readable = do it. drain: take nothing new, finish, then return.
   // stop: end at once; running attempts are killed and handed back. reload: read the workflow
   // files again (a bad file keeps the old ones).

@@ -108,7 +108,8 @@ class Examples(harness.GridCase):
         index = (EXAMPLES / "README.md").read_text()
         names = sorted(path.name for path in EXAMPLES.iterdir() if path.suffix in (".sh", ".cpp"))
         self.assertEqual(names, ["build_farm.sh", "count_words.cpp", "each_file.sh",
-                                 "log_digest.sh", "on_every_machine.sh", "text_batch.sh"])
+                                 "log_digest.sh", "on_every_machine.sh", "text_batch.sh",
+                                 "worker_in_a_program.cpp"])
         for name in names:
             self.assertIn(f"({name})", index)
 

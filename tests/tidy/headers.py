@@ -21,7 +21,8 @@ def problem_of(root, command, header):
 def main():
     root = pathlib.Path(sys.argv[1]).resolve()
     command = [sys.argv[2], "-std=c++20", "-fsyntax-only", "-x", "c++", "-Wall", "-Wextra",
-               "-Wno-pragma-once-outside-header", f"-I{root}", f"-I{root}/client/include",
+               "-Wno-pragma-once-outside-header", f"-I{root}",
+               f"-I{root}/client/include", f"-I{root}/worker/include",
                *sys.argv[3:]]
     headers = sorted(path for folder in FOLDERS for kind in ("*.h", "*.hpp")
                      for path in (root / folder).rglob(kind))

@@ -20,7 +20,8 @@ WIRE = ["protocol/base", "protocol"]
 EVERYTHING = [
     "protocol/base", "protocol", "protocol/log", "protocol/transport", "conf", "broker",
     "broker/core", "broker/store", "worker", "worker/core", "worker/executors",
-    "worker/workflow", "client", "client/cli", "client/include", "tests", "bench", "examples",
+    "worker/workflow", "worker/include", "client", "client/cli", "client/include", "tests", "bench",
+    "examples",
 ]
 ARROWS = {
     "protocol/base": ["protocol/base"],
@@ -42,7 +43,7 @@ ARROWS = {
                    if folder not in ("tests", "bench", "examples")],
     "tests": EVERYTHING,
     "bench": EVERYTHING,
-    "examples": ["client/include"],
+    "examples": ["client/include", "worker/include"],
 }
 # Where of a folder the contract alone may be seen: records are what a core's effects are made of,
 # the runner is what executors and workflows implement.
