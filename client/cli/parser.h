@@ -6,6 +6,7 @@
 #include <CLI/Formatter.hpp>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -41,12 +42,18 @@ void add_number(CLI::App* app, const std::string& name, Int& into, uint64_t max,
 // An option whose value must not be empty: an unset variable would silently mean none.
 CLI::Option* add_filled(CLI::App* app, const std::string& name, std::string& into,
                         const std::string& help);
+void add_duration(CLI::App* app, const std::string& name, Millis& into, const std::string& help);
+// "repeat the option, one value each".
+CLI::Option* add_list(CLI::App* app, const std::string& name, std::vector<std::string>& into,
+                      const std::string& help);
 void add_run_name(CLI::App* app, std::string& into, const std::string& help);
 std::vector<std::string> split_commas(const std::string& text);
 
 class Parser {
  public:
-  Parser();
+  // With the verbs of the family of `verb` only, if it is one: making the options of all of them
+  // takes longer than all else before a submit has its first system call. Otherwise with all.
+  explicit Parser(std::string_view verb = {});
   Result<Parsed> run(std::vector<std::string> arguments);
   [[nodiscard]] VerbInfo grammar() const;
 
@@ -63,6 +70,7 @@ class Parser {
   void add_local_verbs();
   void add_processes();
   void add_submit();
+  void add_run();
   void add_job_verbs();
   void add_views();
   void add_dead_letters();

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include "client/cli/grammar.h"
+
 namespace zgrid::cli {
 namespace {
 
@@ -20,6 +22,25 @@ C parsed(const Arguments& arguments) {
     return {};
   }
   return std::get<C>(result->command);
+}
+
+// A verb that comes first is parsed without the others, one after a global option among all.
+TEST(ParseTest, AVerbIsTheSameWithAndWithoutTheOthers) {
+  for (const VerbInfo& verb : grammar().verbs) {
+    const auto alone = parse({verb.name, "--help"});
+    const auto among_all = parse({"--quiet", verb.name, "--help"});
+    ASSERT_TRUE(alone) << verb.name;
+    ASSERT_TRUE(among_all) << verb.name;
+    EXPECT_EQ(std::get<HelpCommand>(alone->command).text,
+              std::get<HelpCommand>(among_all->command).text);
+  }
+  const auto unknown = parse({"nonsense"});
+  const auto extra = parse({"submit", "broker"});
+  const auto extra_among_all = parse({"--quiet", "submit", "broker"});
+  ASSERT_FALSE(unknown);
+  ASSERT_FALSE(extra);
+  ASSERT_FALSE(extra_among_all);
+  EXPECT_EQ(extra.error().message, extra_among_all.error().message);
 }
 
 TEST(ParseTest, WhatCannotBeUnderstoodIsAUsageErrorWithAHint) {
