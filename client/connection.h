@@ -109,6 +109,10 @@ class Connection {
 
   [[nodiscard]] Now now() const { return options_.clock(); }
   [[nodiscard]] MonoTime deadline_in(Micros duration) const { return now().mono + duration; }
+  // Everything asked for was sent and answered: ending now loses nothing.
+  [[nodiscard]] bool is_idle() const {
+    return outbox_.empty() && calls_.empty() && invalid_.empty();
+  }
   [[nodiscard]] bool is_up() const { return links_.state() == Links::State::up; }
   [[nodiscard]] bool is_over() const { return is_over_; }
   [[nodiscard]] const Error& error() const { return links_.error(); }

@@ -18,6 +18,9 @@ struct App {
   std::string version;
   std::string host;       // this host's name
   std::string user_host;  // user@host
+  // Noted here if a session is left to the end of the process, which then must come without more
+  // ado; null: sessions are always closed.
+  bool* has_left = nullptr;
 };
 
 // Prints an error and returns its exit code.

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
+#include <iostream>
 
 #include "client/cli/app.h"
 #include "client/cli/parse.h"
@@ -21,6 +23,13 @@ std::string host_name() {
 std::string user_name() {
   const passwd* entry = ::getpwuid(::geteuid());
   return entry != nullptr ? entry->pw_name : std::to_string(::geteuid());
+}
+
+// Destructors of globals, with libzmq's threads still running, are what this leaves out.
+[[noreturn]] void end_process(int exit) {
+  std::cout.flush();
+  std::fflush(nullptr);
+  ::_exit(exit);
 }
 
 // A name of the grid: 1 to 63 of A-Z a-z 0-9 . _ -, whatever the host is called.
@@ -43,11 +52,12 @@ int run_cli(std::vector<std::string> arguments) {
   if (parsed) globals = parsed->globals;
   const auto out = make_renderer(style_of(globals, env));
   const std::string host = host_name();
-  App app{env, globals, *out, ZGRID_VERSION, as_name(host), user_name() + "@" + host};
+  bool has_left = false;
+  App app{env, globals, *out, ZGRID_VERSION, as_name(host), user_name() + "@" + host, &has_left};
   if (!parsed) return fail_with(app, parsed.error());
-  const int exit =
-      std::visit([&app](const auto& command) { return run(app, command); }, parsed->command);
-  if (auto written = out->finish(); !written && exit == 0) return fail_with(app, written.error());
+  int exit = std::visit([&app](const auto& command) { return run(app, command); }, parsed->command);
+  if (auto written = out->finish(); !written && exit == 0) exit = fail_with(app, written.error());
+  if (has_left) end_process(exit);
   return exit;
 }
 

@@ -134,7 +134,7 @@ std::vector<Candidate> read_files(const App& asking, std::vector<std::string> pa
 std::vector<Candidate> ask_grid(const App& app, const Wanted& wanted) {
   if (wanted.live == Live::none) return {};
   const auto mute = make_quiet_renderer({});
-  App asking{app.env, wanted.globals, *mute, app.version, app.host, app.user_host};
+  App asking{app.env, wanted.globals, *mute, app.version, app.host, app.user_host, app.has_left};
   if (wanted.live == Live::own_workflows) return read_files(asking, wanted.workflow_paths);
   asking.globals.timeout = kAnswerWithin;
   auto session = Session::open(asking);

@@ -29,7 +29,7 @@ Result<void> check_dead(const protocol::JobSummary& job) {
 }
 
 struct Chosen {
-  std::unique_ptr<Session> session;
+  Session::Ptr session;
   std::vector<JobId> jobs;  // each once, oldest first or as they were named
 };
 Result<Chosen> choose(App& app, const Selection& jobs, bool all) {

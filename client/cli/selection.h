@@ -17,7 +17,7 @@ namespace zgrid::cli {
 Result<std::vector<std::string>> read_selectors(const App& app, const Selection& selection);
 
 struct Opened {
-  std::unique_ptr<Session> session;
+  Session::Ptr session;
   std::vector<JobId> jobs;  // each once
 };
 // Connects, and finds the jobs in the order of their names, or of their submission for those of a

@@ -24,8 +24,15 @@ class Session final : public client::Listener {
   // How long a question may wait for its answer when there is no --timeout.
   static constexpr Seconds kAnswerTimeout{60};
 
+  // Destroys a session. If nothing of it is under way it only leaves it, and says so to the App:
+  // the process is about to end, and the kernel closes a connection quicker than libzmq.
+  struct Leave {
+    void operator()(Session* session) const;
+  };
+  using Ptr = std::unique_ptr<Session, Leave>;
+
   // As options and configuration say. Returns when a broker has welcomed us.
-  static Result<std::unique_ptr<Session>> open(App& app);
+  static Result<Ptr> open(App& app);
   // Starts connecting.
   static Result<std::unique_ptr<Session>> open_at(App& app, const conf::Settings& settings,
                                                   Place place);
