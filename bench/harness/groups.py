@@ -222,6 +222,7 @@ def queued_cost(lab, queued=1_000_000):
             "1 k queued": rate(run, "--window", 1000),
             "1 M queued": rate(run, "--window", queued),
         }, {"queued-cost": over("1 k queued", "1 M queued")})
+    return opened
 
 
 def aged(lab, jobs, before=1_500_000):
@@ -238,5 +239,4 @@ def aged(lab, jobs, before=1_500_000):
                 ratios[f"{name}: after {before:,} jobs ÷ fresh"] = over(f"{name}, aged",
                                                                        f"{name}, fresh")
             yield Group("the same after many jobs", "jobs/s", sides, ratios)
-    return opened
     return opened
