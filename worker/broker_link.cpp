@@ -35,6 +35,8 @@ void BrokerLink::open(MonoTime now) {
   Dealer::Options dealer;
   dealer.keys = keys.own;
   dealer.server_public_key = keys.server_public_key;
+  // Its core hears the broker's beats, and gives it up when they stay away.
+  dealer.pings = false;
   auto opened = Dealer::open(context_, std::move(dealer));
   failures_ = 0;
   refused_ = false;

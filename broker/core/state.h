@@ -228,6 +228,7 @@ struct State {
   GridTime grid_at_start;
   MonoTime clock_put_at;  // when it was stored last
   MonoTime next_beat, next_recall, next_retention, next_lease;
+  size_t beat_turn = 0, beat_turns = 1;  // heartbeats leave in so many turns, each to its workers
   MonoTime workers_back_at;  // after a restart; until then a broadcast does not know its targets
   std::vector<Waiting> waiting;
 

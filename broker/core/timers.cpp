@@ -1,5 +1,7 @@
 // Everything that happens because time passes: leases end here, deadlines and delays fire here,
 // and heartbeats go out together, so that an idle broker wakes seldom.
+#include <algorithm>
+
 #include "broker/core/state.h"
 
 namespace zgrid::broker {
@@ -7,6 +9,11 @@ namespace zgrid::broker {
 using namespace protocol;
 
 namespace {
+
+// Workers answer a beat at once. All of a large grid's in one turn would keep a job waiting for as
+// long as their answers take, so they leave in several.
+constexpr size_t kBeatsOfTurn = 128;
+constexpr size_t kBeatTurnsMax = 16;
 
 void on_deadline(State& s, Job& job) {
   const std::string message = "its deadline passed";
@@ -102,11 +109,18 @@ void expire_leases(State& s) {
 
 void send_heartbeats(State& s) {
   if (s.now.mono < s.next_beat) return;
-  s.next_beat = s.now.mono + Micros(s.config.heartbeat);
-  forget_silent_clients(s);
-  for (const auto& [id, worker] : s.workers) {
-    if (worker->online) s.outbox.send(worker->session, Gate::free, Heartbeat{});
+  if (s.beat_turn == 0) {
+    forget_silent_clients(s);
+    s.beat_turns = 1 + std::min(s.worker_of_session.size() / kBeatsOfTurn, kBeatTurnsMax - 1);
   }
+  const Micros step = Micros(s.config.heartbeat) / static_cast<int64_t>(s.beat_turns);
+  s.next_beat = s.next_beat + step;
+  if (s.next_beat <= s.now.mono) s.next_beat = s.now.mono + step;  // this turn was late
+  for (const auto& [id, worker] : s.workers) {
+    if (!worker->online || worker->number % s.beat_turns != s.beat_turn) continue;
+    s.outbox.send(worker->session, Gate::free, Heartbeat{});
+  }
+  s.beat_turn = (s.beat_turn + 1) % s.beat_turns;
 }
 
 void finish_restore(State& s) {

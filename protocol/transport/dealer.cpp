@@ -21,6 +21,7 @@ class ZmqDealer final : public Dealer {
       throw zmq::error_t();
     }
     transport::set_common_options(socket_, options.high_water_mark);
+    if (options.pings) transport::set_pings(socket_);
     socket_.set(zmq::sockopt::curve_publickey, options.keys.public_key);
     socket_.set(zmq::sockopt::curve_secretkey, options.keys.secret_key);
     socket_.set(zmq::sockopt::curve_serverkey, options.server_public_key);

@@ -59,6 +59,7 @@ class ZmqRouter final : public Router {
       : socket_(context.zmq, zmq::socket_type::router) {
     if (wants_handler(options)) zap_.emplace(context.zmq, std::move(options.authorize));
     transport::set_common_options(socket_, options.high_water_mark);
+    transport::set_keepalive(socket_);
     socket_.set(zmq::sockopt::router_mandatory, true);
     socket_.set(zmq::sockopt::curve_server, true);
     socket_.set(zmq::sockopt::curve_secretkey, options.keys.secret_key);

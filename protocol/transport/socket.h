@@ -1,10 +1,14 @@
 // The ZeroMQ sockets of the grid: always CURVE, always bounded. cppzmq is included here only.
 //
 // Options that every socket gets, and why: MAXMSGSIZE (it counts during the handshake: without it
-// one unauthenticated peer can grow us at will), HANDSHAKE_IVL (silent peers are dropped),
-// HEARTBEAT_* (a cut link is noticed in 1.5 s), LINGER (nothing blocks an exit for long),
-// CONNECT_TIMEOUT and RECONNECT_IVL_MAX of 1 s with a random RECONNECT_IVL (back soon after a cut
-// heals, not all at once), IPV6, BACKLOG, high-water marks.
+// one unauthenticated peer can grow us at will), HANDSHAKE_IVL (silent peers are dropped), LINGER
+// (nothing blocks an exit for long), CONNECT_TIMEOUT and RECONNECT_IVL_MAX of 1 s with a random
+// RECONNECT_IVL (back soon after a cut heals, not all at once), IPV6, BACKLOG, high-water marks.
+//
+// A cut link is noticed by the end that connects, since only that end can mend it: by libzmq's
+// pings (HEARTBEAT_*) in 1.5 s, or by the beats of whoever turns those off. The broker, which knows
+// the living by their messages, leaves connections to dead hosts to TCP (KEEPALIVE, MAXRT): pings
+// both ways took most of the CPU of an idle broker.
 //
 // libzmq notices that a link lives by whole frames only: one that takes over a second on the wire
 // ends its connection, each time. Send large payloads in frames of 1 MiB or less (9 Mbit/s).
@@ -147,6 +151,7 @@ class Dealer {
     CurveKeys keys;                 // our own
     std::string server_public_key;  // Z85
     int high_water_mark = 10'000;
+    bool pings = true;  // false: the caller hears often, and gives a silent broker up by itself
   };
   static Result<std::unique_ptr<Dealer>> open(Context& context, Options options);
   virtual ~Dealer() = default;

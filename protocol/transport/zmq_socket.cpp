@@ -85,12 +85,23 @@ void set_common_options(zmq::socket_t& socket, int high_water_mark) {
              static_cast<int64_t>(limits::kFrameBytesMax + kFrameOverhead));
   socket.set(zmq::sockopt::linger, milliseconds(kLinger));
   socket.set(zmq::sockopt::handshake_ivl, milliseconds(kHandshakeMax));
-  socket.set(zmq::sockopt::heartbeat_ivl, milliseconds(kPingEvery));
-  socket.set(zmq::sockopt::heartbeat_timeout, milliseconds(kPongWithin));
   socket.set(zmq::sockopt::connect_timeout, milliseconds(kConnectTimeout));
   socket.set(zmq::sockopt::reconnect_ivl, milliseconds(random_reconnect_interval()));
   socket.set(zmq::sockopt::reconnect_ivl_max, milliseconds(kReconnectMax));
   socket.set(zmq::sockopt::backlog, kBacklog);
+}
+
+void set_pings(zmq::socket_t& socket) {
+  socket.set(zmq::sockopt::heartbeat_ivl, milliseconds(kPingEvery));
+  socket.set(zmq::sockopt::heartbeat_timeout, milliseconds(kPongWithin));
+}
+
+void set_keepalive(zmq::socket_t& socket) {
+  socket.set(zmq::sockopt::tcp_keepalive, 1);
+  socket.set(zmq::sockopt::tcp_keepalive_idle, static_cast<int>(kKeepaliveIdle.count()));
+  socket.set(zmq::sockopt::tcp_keepalive_intvl, static_cast<int>(kKeepaliveEvery.count()));
+  socket.set(zmq::sockopt::tcp_keepalive_cnt, kKeepaliveProbes);
+  socket.set(zmq::sockopt::tcp_maxrt, milliseconds(kGoneAfter));
 }
 
 Result<void> check_endpoint(std::string_view endpoint, bool bindable) {

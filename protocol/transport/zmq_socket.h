@@ -37,14 +37,24 @@ inline constexpr Millis kHandshakeMax{5000};
 // A cut link is noticed after at most the sum.
 inline constexpr Millis kPingEvery{500};
 inline constexpr Millis kPongWithin{1000};
+// The broker's end of a link to a host that is gone closes after about so long, whether something
+// was on its way (TCP_USER_TIMEOUT) or not (keepalive). Until then it costs a descriptor.
+inline constexpr Seconds kGoneAfter{30};
+inline constexpr Seconds kKeepaliveIdle{15};
+inline constexpr Seconds kKeepaliveEvery{5};
+inline constexpr int kKeepaliveProbes = 3;
 inline constexpr Millis kConnectTimeout{1000};
 inline constexpr Millis kReconnectMin{100};
 inline constexpr Millis kReconnectSpread{300};
 inline constexpr Millis kReconnectMax{1000};
 inline constexpr int kBacklog = 4096;  // the kernel lowers it to net.core.somaxconn
 
-// Everything but the keys. Throws zmq::error_t.
+// Everything but the keys and how a cut link is noticed. Throws zmq::error_t.
 void set_common_options(zmq::socket_t& socket, int high_water_mark);
+// We notice it soon. Throws zmq::error_t.
+void set_pings(zmq::socket_t& socket);
+// The kernel notices it in the end. Throws zmq::error_t.
+void set_keepalive(zmq::socket_t& socket);
 
 // tcp:// and ipc:// only: an inproc:// peer would come in past CURVE. Errc::usage otherwise.
 // `bindable`: the port may be 0 or *.

@@ -88,6 +88,11 @@ void flush(State& s) {
   send_events(s);
   if (!s.started.empty()) send_list<Started>(s, s.started);
   if (!s.finished.empty()) send_results(s);
+  // The broker has missed a beat: the connection may be cut, and we may be killed meanwhile.
+  if (s.now.mono - s.last_heard > Micros(s.heartbeat) * 3 / 2) {
+    for (const Batch& batch : s.batches) put_in_spool(s, batch.results);
+    put_in_spool(s, s.finished);
+  }
   if (!s.released.empty()) send_list<Released>(s, s.released);
 }
 

@@ -143,5 +143,27 @@ TEST_F(LeaseTest, ASecondLiveWorkerOfTheSameNameIsRefused) {
   join(kBob, other);
 }
 
+TEST_F(LeaseTest, EveryWorkerHearsABeatEachSecondButNotTooManyInOneTurn) {
+  constexpr uint64_t kWorkers = 300;
+  for (uint64_t i = 0; i < kWorkers; ++i) {
+    join(SessionId{100 + i}, ready("worker-" + std::to_string(i)));
+  }
+  pass(Millis{2'000});
+  std::map<SessionId, int> beats;
+  for (const MonoTime end = now().mono + Micros(Millis{2'000}); now_ < end.since_start;) {
+    now_ += Micros(Millis{10});
+    core_->begin(now());
+    size_t in_turn = 0;
+    for (const Send& send : core_->finish(true).sends) {
+      ASSERT_TRUE(std::holds_alternative<Heartbeat>(send.message));
+      ++beats[send.to];
+      ++in_turn;
+    }
+    EXPECT_LE(in_turn, kWorkers / 2);
+  }
+  EXPECT_EQ(beats.size(), kWorkers);
+  for (const auto& [session, count] : beats) EXPECT_EQ(count, 2);
+}
+
 }  // namespace
 }  // namespace zgrid::broker

@@ -213,6 +213,21 @@ TEST_F(WorkerCoreTest, BeatsOnceASecond) {
   EXPECT_EQ(next<Heartbeat>().running, 0u);
 }
 
+TEST_F(WorkerCoreTest, AnswersTheBrokersBeatAtOnceAndThenWaitsForTheNext) {
+  join();
+  keep_beats_ = true;
+  for (int i = 0; i < 3; ++i) {
+    pass(Millis{1'010});  // a broker that is a little late does not get two
+    sent_.clear();
+    hear(Heartbeat{});
+    next<Heartbeat>();
+  }
+  pass(Millis{1'010});
+  EXPECT_TRUE(sent_.empty());
+  pass(Millis{100});
+  next<Heartbeat>();
+}
+
 TEST_F(WorkerCoreTest, WhatHasNotStartedCanBeRecalled) {
   join();
   const auto tokens = assign(3);
@@ -286,6 +301,21 @@ TEST_F(WorkerCoreTest, SendsResultsAgainToABrokerThatForgotIt) {
   EXPECT_EQ(tokens_of(final), std::vector<Token>{one});
   acknowledge(final);
   EXPECT_EQ(dropped_.size(), 1u);
+  dropped_.clear();
+}
+
+TEST_F(WorkerCoreTest, ResultsGoToDiskOnceTheBrokerHasMissedABeat) {
+  join();
+  const Token one = assign_one();
+  end(one);
+  const Final final = next<Final>();
+  pass(Millis{1'400});
+  EXPECT_TRUE(put_.empty());
+  pass(Millis{200});
+  EXPECT_EQ(put_, std::vector<Nonce>{one.nonce});
+  put_.clear();
+  acknowledge(final);
+  EXPECT_EQ(dropped_, std::vector<Nonce>{one.nonce});
   dropped_.clear();
 }
 
