@@ -24,6 +24,12 @@ Committer::Committer(std::unique_ptr<JobStore> store, std::function<void()> wake
     : options_(options), store_(std::move(store)), wake_(std::move(wake)) {
   ZGRID_CHECK(store_ != nullptr);
   if (store_->is_instant()) return;
+  // It may have been opened on a full disk: who submits first must be told.
+  if (const CommitResult result = store_->tend(); result.outcome == Commit::fatal) {
+    stop_for_good(result.reason);
+  } else {
+    report(result);
+  }
   thread_ = std::thread([this] { run(); });
   pthread_setname_np(thread_.native_handle(), "store");
 }

@@ -74,6 +74,7 @@ class Committer {
     std::vector<Ready> ready;
   };
 
+  // Tends the store at once, so that poll() knows from the start whether it can take something.
   // `wake` is called on the store's thread when poll() has something new, once until poll() is
   // called again, and may be until the destructor returns. It must not block, and not call the
   // committer.

@@ -176,9 +176,9 @@ class JobStore {
   // After `fatal` only destruction is allowed.
   [[nodiscard]] virtual CommitResult commit(std::span<const Record> records) = 0;
 
-  // Housekeeping that need not delay an answer: call it once a commit has been reported, and twice
-  // a second while low_space is set. Up to some 10 ms. `durable`: all is well, or low_space says
-  // that the disk is still full. `fatal`: as for commit().
+  // Housekeeping that need not delay an answer: call it once after recovery, once a commit has been
+  // reported, and twice a second while low_space is set. Up to some 10 ms. `durable`: all is well,
+  // or low_space says that the disk is still full. `fatal`: as for commit().
   [[nodiscard]] virtual CommitResult tend() { return {}; }
 
   // For recovery, once after opening: every unfinished job, and of each ended one what must be

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 #include "broker/store/page_check.h"
 #include "broker/store/store_files.h"
@@ -58,8 +59,14 @@ Result<void> fill_new_file(const std::string& path) {
   }
   MetaPart meta;
   randombytes_buf(meta.id.bytes.data(), meta.id.bytes.size());
-  if (Result<void> done = write_meta(db, meta); !done) return done;
-  return db.execute("COMMIT");
+  Result<void> done = write_meta(db, meta);
+  if (done) done = db.execute("COMMIT");
+  if (!done) return done;
+  // The file is moved without its log. Closing would move the log's pages, too, but could not say
+  // if it failed.
+  const Fault fault = db.checkpoint();
+  if (fault.trouble != Trouble::none) return fail(fault, "it cannot be written");
+  return {};
 }
 
 Result<void> check_marks(Database& db, const std::string& path) {
@@ -159,11 +166,17 @@ Result<void> check_file(Database& db, const std::string& path) {
 
 Result<void> create_database(const std::string& path) {
   const std::string fresh = path + ".new";
-  for (const char* suffix : {"-wal", "-journal"}) std::remove((fresh + suffix).c_str());
-  if (Result<void> made = make_private_file(fresh); !made) return made;
-  if (Result<void> filled = fill_new_file(fresh); !filled) {
-    filled.error().message = "cannot create store " + path + ": " + filled.error().message;
-    return filled;
+  const auto remove = [&](std::initializer_list<const char*> suffixes) {
+    for (const char* suffix : suffixes) std::remove((fresh + suffix).c_str());
+  };
+  remove({"-wal", "-journal"});
+  Result<void> done = make_private_file(fresh);
+  if (done) done = fill_new_file(fresh);
+  if (done) done = sync_file(fresh);
+  if (!done) {
+    remove({"", "-wal", "-journal"});
+    done.error().message = "cannot create store " + path + ": " + done.error().message;
+    return done;
   }
   if (std::rename(fresh.c_str(), path.c_str()) != 0) {
     return fail(Errc::cannot_create, "cannot create " + path + ": " + std::strerror(errno));

@@ -31,8 +31,9 @@ inline constexpr int32_t kSchemaVersion = 2;
 // A commit of one job writes few pages, so they are small. A file is never smaller than one.
 inline constexpr size_t kPageBytes = 4096;
 
-// Makes the file under another name and moves it into place, so that a file of that name is never
-// half made. Errc::cannot_create, Errc::io.
+// Makes the file under another name and moves it into place once all of it is on disk, so that a
+// file of that name is never half made, and needs no log. Errc::cannot_create, Errc::io,
+// Errc::store_unavailable for a full disk.
 Result<void> create_database(const std::string& path);
 // Opens and configures it, and takes SQLite's own lock. Errc::corrupt, Errc::io, Errc::unsupported
 // for a newer one, Errc::cannot_create for another program's file or one that is held.

@@ -7,6 +7,7 @@
 // Threads: one at a time.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,7 +31,8 @@ class SqliteStore final : public JobStore {
   // The log is this long from the start: what is due, and a commit of large payloads.
   static constexpr uint64_t kWalBytes = 16u << 20;
 
-  // Makes the file if there is none, migrates one of an older release, raises the epoch. After an
+  // Makes the file if there is none, migrates one of an older release, raises the epoch, on a full
+  // disk with the space that is kept in reserve (then tend() says so from the start). After an
   // unclean stop it first reads the log and looks whether all pages fit together, from the disk
   // rather than from memory: about a second for each GB. Rows are checked as they are read.
   static Result<std::unique_ptr<JobStore>> open(const std::string& path);
@@ -54,6 +56,8 @@ class SqliteStore final : public JobStore {
   SqliteStore(std::string path, StoreLock lock, std::unique_ptr<Database> db);
 
   Result<void> prepare();
+  Result<void> with_reserve(const std::function<Result<void>()>& write);
+  [[nodiscard]] uint64_t log_bytes_wanted(const std::string& log) const;
   Result<void> begin_epoch();
   Result<void> guard_log(const std::string& wal);
 
@@ -70,6 +74,7 @@ class SqliteStore final : public JobStore {
   bool drop_rows(uint64_t first_seq, uint64_t last_seq);
   bool forget(uint64_t number);
   bool encode_changes(const Folded& folded);
+  bool may_checkpoint();
   bool write_payload(int64_t key, const Payload& payload);
   void remember(const Folded& folded);
 

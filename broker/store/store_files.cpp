@@ -107,6 +107,12 @@ std::optional<uint64_t> file_size(const std::string& path) {
   return static_cast<uint64_t>(info.st_size);
 }
 
+uint64_t free_bytes(const std::string& path) {
+  struct statvfs space {};
+  if (::statvfs(path.c_str(), &space) != 0) return 0;
+  return uint64_t{space.f_bavail} * space.f_frsize;
+}
+
 Result<void> make_private_file(const std::string& path) {
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) {
     return system_failure(Errc::cannot_create, "cannot replace " + path, errno);
@@ -188,23 +194,26 @@ Result<void> grow_file(const std::string& path, uint64_t size) {
 }
 
 bool Reserve::fill() {
-  if (held_) return true;
-  struct statvfs space {};
   const Fd fd(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!fd.is_open() || ::fstatvfs(fd.get(), &space) != 0) return false;
+  struct statvfs space {};
   struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return false;
+  if (!fd.is_open() || ::fstatvfs(fd.get(), &space) != 0 || ::fstat(fd.get(), &info) != 0) {
+    return false;
+  }
   const uint64_t has = static_cast<uint64_t>(info.st_blocks) * 512;
   const uint64_t wanted = has >= kBytes ? 0 : kBytes - has;
+  held_ = wanted == 0;
   if (uint64_t{space.f_bavail} * space.f_frsize < wanted + kBytes) return false;
+  if (held_) return true;
   held_ = ::posix_fallocate(fd.get(), 0, static_cast<off_t>(kBytes)) == 0;
   if (!held_ && ::ftruncate(fd.get(), 0) != 0) return false;
   return held_;
 }
 
 bool Reserve::release() {
-  if (!held_) return false;
   held_ = false;
+  struct stat info {};
+  if (::stat(path_.c_str(), &info) != 0 || info.st_blocks == 0) return false;
   return ::truncate(path_.c_str(), 0) == 0;
 }
 

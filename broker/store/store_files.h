@@ -32,6 +32,8 @@ Result<void> sync_folder_of(const std::string& path);
 
 // Nothing if there is no such file.
 std::optional<uint64_t> file_size(const std::string& path);
+// That are free on the disk of a file that exists.
+uint64_t free_bytes(const std::string& path);
 // A new empty file, mode 0600; what was there is replaced.
 Result<void> make_private_file(const std::string& path);
 
@@ -66,10 +68,10 @@ class Reserve {
   static constexpr uint64_t kBytes = 8u << 20;
 
   explicit Reserve(std::string path) : path_(std::move(path)) {}
-  // Takes the space if it is not held, and if as much again stays free (or the disk would be full
-  // again at once). True: it is held.
+  // Takes the space if it is not held, also what an earlier life left of it. True: it is held, and
+  // as much again stays free (or the disk would be full again at once).
   bool fill();
-  // True if it was held.
+  // True if there was something to give back, also of an earlier life.
   bool release();
   [[nodiscard]] bool held() const { return held_; }
 

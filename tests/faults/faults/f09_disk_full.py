@@ -2,7 +2,8 @@
 
 The store lies on a small tmpfs; a file takes the rest of it. Submits must be refused with 75, jobs
 that run must still end (their results fit into what the store keeps in reserve), and once there is
-room again the broker must accept again by itself."""
+room again the broker must accept again by itself. A broker that ends on a full disk, or that finds
+the disk full when it starts, must come back, say so in its status, and do the same."""
 
 import os
 import subprocess
@@ -79,6 +80,8 @@ def body(env, rounds):
             one_round(grid, outcome, disk, number, held, resumed, refused)
         load.stop()
         summary = load.finish(120)
+        for number in range(rounds):
+            broker = one_restart(grid, outcome, disk, number, broker, where, resumed)
         broker.kill()
         grid.broker("--store", where, name="broker-again")
         verdict = outcome.add(grid.audit())
@@ -108,3 +111,30 @@ def one_round(grid, outcome, disk, number, held, resumed, refused):
     at = time.monotonic()
     harness.wait_until(lambda: grid.run(*SUBMIT).code == 0, 30, "an accepted submit")
     resumed.append(time.monotonic() - at)
+
+
+def one_restart(grid, outcome, disk, number, broker, where, resumed):
+    """The broker is killed, or ends in good order, and is started on a full disk."""
+    job = grid.submit("gate", f"restart-{number}")
+    grid.wait_for_start(job)
+    grid.history.inject("restart on a full disk", number)
+    if number % 2 == 0:
+        assert broker.end() == 0
+        disk.fill()  # also the place of the log, which is gone
+    else:
+        disk.fill()
+        broker.kill()
+    broker = grid.broker("--store", where, name=f"broker-full-{number}")
+    status = grid.ok("status", "--json").json["broker"]
+    outcome.must(not status["admitting"] and "full" in (status["refusing_reason"] or ""),
+                 f"the status on a full disk: {status}")
+    done = grid.run(*SUBMIT, "--json")
+    outcome.must(done.code == EXIT_FULL and "store" in done.err, f"a submit on a full disk: {done}")
+    grid.open_gate(f"restart-{number}")
+    waited = grid.run("wait", job)
+    outcome.must(waited.code == 0, f"a job that ran over a restart on a full disk: {waited}")
+    disk.free()
+    at = time.monotonic()
+    harness.wait_until(lambda: grid.run(*SUBMIT).code == 0, 30, "an accepted submit")
+    resumed.append(time.monotonic() - at)
+    return broker

@@ -255,6 +255,12 @@ TEST_F(CommitterTest, SaysThatItRefusesWhileNothingCanBeWritten) {
   EXPECT_THAT(script_.sizes(), ElementsAre(1, 1));
 }
 
+TEST_F(CommitterTest, KnowsFromTheStartThatAStoreIsLowOnSpace) {
+  script_.set_low_space(true);
+  start();
+  EXPECT_TRUE(committer_->poll().refusing);
+}
+
 TEST_F(CommitterTest, AsksAStoreThatIsLowOnSpaceUntilItIsNot) {
   options_.tend_every = 1ms;
   script_.set_low_space(true);

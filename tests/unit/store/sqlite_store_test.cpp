@@ -4,8 +4,6 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -184,73 +182,6 @@ TEST_F(SqliteStoreTest, RefusesAFileOfAnotherProgramOrOfANewerVersion) {
   EXPECT_EQ(refused().code, Errc::unsupported);
   write(path_, whole);
   EXPECT_NE(open(), nullptr);
-}
-
-// Runs in a child that may do to itself what it likes; its exit status is the verdict.
-int in_child(const std::function<int()>& body) {
-  const pid_t pid = fork();
-  if (pid == 0) _exit(body());
-  int status = 0;
-  if (pid < 0 || waitpid(pid, &status, 0) != pid) return -1;
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
-}
-
-constexpr int kSkipped = 77;
-
-// Numbers name the step that went wrong.
-int fill_the_disk_and_free_it(const std::string& mount_point) {
-  if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) return kSkipped;
-  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
-      mount("tmpfs", mount_point.c_str(), "tmpfs", 0, "size=60m") != 0) {
-    return kSkipped;
-  }
-  auto opened = open_store(mount_point + "/broker.db");
-  if (!opened) return 1;
-  JobStore& store = **opened;
-  if (store.tend().low_space) return 2;
-
-  const std::string ballast = mount_point + "/ballast";
-  const int fd = ::open(ballast.c_str(), O_CREAT | O_WRONLY, 0600);
-  const std::string zeros(1u << 16, '\0');
-  while (::write(fd, zeros.data(), zeros.size()) > 0) {
-  }
-  ::close(fd);
-
-  // First the reserve is used up, and said to be; then nothing is written at all.
-  uint64_t seq = 0;
-  CommitResult result;
-  bool warned = false;
-  while (result.outcome == Commit::durable && seq < 200) {
-    PutJob job = put_job(++seq);
-    job.input.data = Bytes::own(std::string(1u << 20, 'x'));
-    warned = warned || result.low_space;
-    result = store.commit(batch(job));
-    if (result.outcome == Commit::durable && store.tend().outcome == Commit::fatal) return 3;
-  }
-  if (result.outcome != Commit::not_written) return 4;
-  if (!warned || result.reason.find("full") == std::string::npos) return 5;
-  if (store.commit(batch(put_end(1))).outcome == Commit::fatal) return 6;
-  const auto kept = store.read(job_id(seq - 1));
-  const auto lost = store.read(job_id(seq));
-  if (!kept || !*kept || !lost || *lost) return 7;
-
-  if (unlink(ballast.c_str()) != 0) return 8;
-  if (store.tend().low_space) return 9;
-  result = store.commit(batch(put_job(seq), put_end(1)));
-  if (result.outcome != Commit::durable || result.low_space) return 10;
-  opened->reset();
-  auto again = open_store(mount_point + "/broker.db");
-  if (!again) return 11;
-  const auto all = recovered(**again);
-  return all && all->order.size() == seq ? 0 : 12;
-}
-
-TEST_F(SqliteStoreTest, LosesNothingOnAFullDiskAndResumesWhenThereIsRoom) {
-  const std::string mount_point = folder_.file("disk");
-  std::filesystem::create_directory(mount_point);
-  const int verdict = in_child([&] { return fill_the_disk_and_free_it(mount_point); });
-  if (verdict == kSkipped) GTEST_SKIP() << "may not mount a small file system here";
-  EXPECT_EQ(verdict, 0);
 }
 
 }  // namespace
