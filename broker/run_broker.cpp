@@ -133,6 +133,7 @@ Result<void> run_broker(RunOptions options) {
   auto store = open_store(options.store);
   if (!store) return fail(std::move(store.error()));
   const StoreInfo info = (*store)->info();
+  if (!info.notice.empty()) options.log->warn(info.notice, {{"hint", info.notice_hint}});
 
   raise_descriptor_limit();
   Context context(options.settings.broker.io_threads);

@@ -142,6 +142,8 @@ struct StoreInfo {
   uint64_t epoch = 0;  // raised and synced by open()
   bool durable = true;
   std::string description;  // for people: the path, "memory", …
+  // What its opening found that the log should tell, and what to do about it; mostly empty.
+  std::string notice, notice_hint;
 };
 
 // How a commit ended.

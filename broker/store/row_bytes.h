@@ -29,6 +29,7 @@ enum class PartKind : uint8_t {
   output = 8,
   purged = 9,
   clock = 10,
+  log_mark = 11,  // in a file of its own
 };
 
 // What is written; all from 1 on can be read.

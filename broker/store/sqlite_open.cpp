@@ -60,12 +60,13 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
   const std::string wal = path + "-wal";
   const uint64_t log_bytes = file_size(wal).value_or(0);
   const bool has_log = log_bytes > 0;  // an orderly stop removes it
+  std::string notice;
   if (has_log) {
     drop_page_cache(path);
     drop_page_cache(wal);
-    if (Result<void> whole = check_log(wal, kPageBytes); !whole) {
-      return fail(std::move(whole.error()));
-    }
+    const Result<LogEnd> end = check_log(wal, kPageBytes, read_log_mark(path));
+    if (!end) return fail(end.error());
+    if (end->torn > 0) notice = torn_text(wal, *end);
   }
   Result<std::unique_ptr<Database>> db = open_database(path);
   if (!db) return fail(std::move(db.error()));
@@ -96,6 +97,9 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
     return fail(std::move(why));
   }
   store->low_space_ = !store->reserve_.fill();
+  store->marker_ = LogMarker(path);
+  store->info_.notice = std::move(notice);
+  store->info_.notice_hint = kTornHint;
   store->dead_ = false;
   return std::unique_ptr<JobStore>(std::move(store));
 }

@@ -46,6 +46,7 @@ CommitResult SqliteStore::commit(std::span<const Record> records) {
 
 CommitResult SqliteStore::try_commit() {
   if (!write_all()) return failed(db_->fault());
+  marker_.put(db_->wal_pages());
   facts_.committed();
   for (const Folded& folded : fold_.jobs()) remember(folded);
   return {};

@@ -15,6 +15,7 @@
 #include "broker/store/facts_table.h"
 #include "broker/store/fold.h"
 #include "broker/store/job_store.h"
+#include "broker/store/log_mark.h"
 #include "broker/store/sqlite_db.h"
 #include "broker/store/sqlite_rows.h"
 #include "broker/store/store_files.h"
@@ -97,6 +98,7 @@ class SqliteStore final : public JobStore {
   FactsTable facts_;
   RowReader reader_{*db_, facts_};
   Reserve reserve_;
+  LogMarker marker_;
 
   Fold fold_;
   std::string accepted_part_, state_part_, ended_part_;  // of the row that is being written

@@ -155,9 +155,12 @@ Result<StoreReport> check_files(const std::string& path) {
   report.clean = log_bytes == 0;
   const auto damaged = [&](const Error& error) { report.damages.push_back(error.message); };
 
-  if (Result<void> log = check_log(wal, kPageBytes); !log) {
-    if (log.error().code != Errc::corrupt) return fail(std::move(log.error()));
+  const Result<LogEnd> log = check_log(wal, kPageBytes, read_log_mark(path));
+  if (!log) {
+    if (log.error().code != Errc::corrupt) return fail(log.error());
     damaged(log.error());
+  } else if (log->torn > 0) {
+    report.notices.push_back(torn_text(wal, *log) + "; " + kTornHint);
   }
   Result<std::unique_ptr<Database>> db = open_unchanged(path);
   if (!db && db.error().code != Errc::corrupt) return fail(std::move(db.error()));

@@ -20,6 +20,8 @@ struct StoreReport {
   // One line for each damage that was found, the job or the table first; at most kDamagesMax.
   std::vector<std::string> damages;
   bool more_damages = false;
+  // What is no damage, or cannot be told from what a kill leaves.
+  std::vector<std::string> notices;
 };
 inline constexpr size_t kDamagesMax = 100;
 

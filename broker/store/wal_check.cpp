@@ -51,17 +51,29 @@ class Log {
     return Log(bytes, page_bytes);
   }
 
-  // Where the first bad frame is, if a later commit was begun behind it; 0: the header is bad.
-  [[nodiscard]] std::optional<size_t> damage() const {
+  // Where the log is damaged; 0: its header is.
+  struct Damage {
+    size_t frame = 0;
+    bool is_marked = false;  // nothing but the mark tells of it
+  };
+  // Reads the log as SQLite does, up to the first bad frame. That is damage if a later commit was
+  // begun behind it, or if the mark says that commits from there on were synced.
+  [[nodiscard]] std::optional<Damage> read(const std::optional<LogMark>& mark, LogEnd& end) const {
     Checksum sum;
     sum.add(header_.substr(0, 24), big_);
     const bool known = big_endian(header_) >> 1 == kMagic >> 1 && sum == stored(header_.substr(24));
-    if (!known) return header_damage(sum);
-    for (size_t n = 0; n < count_; ++n) {
+    if (!known) return is_header_damaged(sum) ? std::optional(Damage{}) : std::nullopt;
+    const bool is_of_mark = mark && std::memcmp(header_.data() + 16, &mark->salts, 8) == 0;
+    size_t n = 0;
+    for (; n < count_; ++n) {
       add(n, sum);
-      if (is_current(n) && sum == stored(frame(n).substr(16))) continue;
-      return commit_begun_after(n) ? std::optional(n + 1) : std::nullopt;
+      if (!is_current(n) || sum != stored(frame(n).substr(16))) break;
+      if (ends_commit(n)) end.whole = n + 1;
     }
+    if (n < count_ && commit_begun_after(n)) return Damage{n + 1, false};
+    if (is_of_mark && end.whole < mark->frames) return Damage{n + 1, true};
+    end.marked = is_of_mark;
+    for (size_t at = end.whole; at < count_; ++at) end.torn += is_current(at) ? 1 : 0;
     return std::nullopt;
   }
 
@@ -80,6 +92,7 @@ class Log {
   [[nodiscard]] bool is_current(size_t n) const {
     return frame(n).substr(8, 8) == header_.substr(16, 8);
   }
+  [[nodiscard]] bool ends_commit(size_t n) const { return big_endian(frame(n).substr(4)) != 0; }
   void add(size_t n, Checksum& sum) const {
     sum.add(frame(n).substr(0, 8), big_);
     sum.add(frame(n).substr(kFrameHeaderBytes), big_);
@@ -91,8 +104,7 @@ class Log {
   // that was rolled back or cut off may lie here too, but nothing ever went on from them.
   [[nodiscard]] bool commit_begun_after(size_t n) const {
     for (; n + 1 < count_; ++n) {
-      const bool ends_commit = is_current(n) && big_endian(frame(n).substr(4)) != 0;
-      if (!ends_commit || !is_current(n + 1)) continue;
+      if (!is_current(n) || !ends_commit(n) || !is_current(n + 1)) continue;
       Checksum sum = stored(frame(n).substr(16));
       add(n + 1, sum);
       if (sum == stored(frame(n + 1).substr(16))) return true;
@@ -102,13 +114,13 @@ class Log {
   // SQLite ignores all of a log with a bad header. A header that was being written when the power
   // went has only older frames behind it; to a damaged one the first frame still fits, either to
   // its checksum or to the one that it should have.
-  [[nodiscard]] std::optional<size_t> header_damage(Checksum computed) const {
-    if (big_endian(frame(0)) == 0) return std::nullopt;  // no page has this number
+  [[nodiscard]] bool is_header_damaged(Checksum computed) const {
+    if (big_endian(frame(0)) == 0) return false;  // no page has this number
     for (Checksum sum : {stored(header_.substr(24)), computed}) {
       add(0, sum);
-      if (sum == stored(frame(0).substr(16))) return 0;
+      if (sum == stored(frame(0).substr(16))) return true;
     }
-    return std::nullopt;
+    return false;
   }
 
   std::string_view header_, frames_;
@@ -135,18 +147,36 @@ Result<std::string> read_all(const std::string& path) {
 
 }  // namespace
 
-Result<void> check_log(const std::string& path, size_t page_bytes) {
-  if (!file_size(path)) return {};
+Result<LogEnd> check_log(const std::string& path, size_t page_bytes,
+                         const std::optional<LogMark>& mark) {
+  LogEnd end;
+  if (!file_size(path)) return end;
   const Result<std::string> bytes = read_all(path);
   if (!bytes) return fail(bytes.error());
   const std::optional<Log> log = Log::of(*bytes, page_bytes);
-  const std::optional<size_t> damage = log ? log->damage() : std::nullopt;
-  if (!damage) return {};
+  if (!log) return end;
+  const std::optional<Log::Damage> damage = log->read(mark, end);
+  if (!damage) return end;
+  if (damage->is_marked) {
+    return fail(Errc::corrupt,
+                "log " + path + " is damaged in frame " + std::to_string(damage->frame) + ", but " +
+                    std::to_string(mark->frames) + " were synced: the commits behind frame " +
+                    std::to_string(end.whole) + " are lost",
+                "restore the store from a backup, or remove " + path.substr(0, path.rfind('-')) +
+                    kLogMarkSuffix + " to go on without them");
+  }
   return fail(Errc::corrupt,
               "log " + path + " is damaged in " +
-                  (*damage == 0 ? "its header" : "frame " + std::to_string(*damage)) +
+                  (damage->frame == 0 ? "its header" : "frame " + std::to_string(damage->frame)) +
                   ", commits behind that would be lost",
               "restore the store from a backup");
+}
+
+std::string torn_text(const std::string& path, const LogEnd& end) {
+  return std::to_string(end.torn) + " frames at the end of log " + path +
+         " are not whole and were left out: a commit that was cut off, which nobody was told of, "
+         "or damage to the last commits" +
+         (end.marked ? "; all that is known to be synced is there" : "");
 }
 
 }  // namespace zgrid::broker

@@ -125,10 +125,15 @@ int run(App& app, const StoreCheckCommand& command) {
     damages.push(damage);
   }
   if (report->more_damages) text += "\n  and more";
-  app.out.facts(text,
-                with({{"store", Json(*path)}, {"sound", Json(sound)}},
-                     with(members_of(*report), {{"damages", std::move(damages)},
-                                                {"more_damages", Json(report->more_damages)}})));
+  Json notices = Json::array();
+  for (const std::string& notice : report->notices) {
+    text += "\nnote: " + notice;
+    notices.push(notice);
+  }
+  app.out.facts(text, with({{"store", Json(*path)}, {"sound", Json(sound)}},
+                           with(members_of(*report), {{"damages", std::move(damages)},
+                                                      {"more_damages", Json(report->more_damages)},
+                                                      {"notices", std::move(notices)}})));
   if (sound) return 0;
   app.out.error({Errc::corrupt, *path + " is damaged",
                  "zgrid store restore BACKUP --force puts a backup in its place", Effect::none, 0});

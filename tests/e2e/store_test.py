@@ -19,15 +19,18 @@ class Store(unittest.TestCase):
             self.assertIn(word, done.err)
         return done
 
-    def fill(self):
-        """A store with five jobs that ended and one that waits; its broker has stopped."""
+    def fill(self, kill=False):
+        """A store with five jobs that ended and one that waits; its broker has stopped, or was killed."""
         broker = self.grid.broker()
         worker = self.grid.worker("ann")
         jobs = [self.grid.submit("zgrid.echo", f"text {i}") for i in range(5)]
         self.grid.ok("wait", *jobs)
         waiting = self.grid.submit("zgrid.echo", "patience", "--on", "nobody")
         self.assertEqual(worker.end(), 0)
-        self.assertEqual(broker.end(), 0)
+        if kill:
+            broker.kill()
+        else:
+            self.assertEqual(broker.end(), 0)
         return jobs, waiting
 
     def damage(self, path):
@@ -48,16 +51,38 @@ class Store(unittest.TestCase):
         self.check(self.grid.run("store", "check", env=memory), 66, "memory")
         self.assertFalse(self.db.exists())
 
+    def test_a_log_that_ends_in_a_torn_commit_is_told_by_check_and_broker(self):
+        self.fill(kill=True)
+        log = self.db.with_name("broker.db-wal")
+        data = bytearray(log.read_bytes())
+        end = 32
+        while data[end + 8:end + 16] == data[16:24]:
+            end += 24 + 4096
+        data[end - 100] ^= 1
+        log.write_bytes(data)
+        lost = self.grid.run("store", "check", "--json")
+        self.check(lost, 65, "damaged")
+        self.assertIn("are lost", lost.json["damages"][0])
+        # As after a power cut, which took what was not synced.
+        self.db.with_name("broker.db.synced").unlink()
+        report = self.grid.ok("store", "check", "--json").json
+        self.assertTrue(report["sound"])
+        self.assertIn("are not whole", report["notices"][0])
+        self.assertIn("note: ", self.grid.ok("store", "check").out)
+        broker = self.grid.broker(name="again")
+        self.assertIn("are not whole", broker.log)
+        self.assertIn("check the disk", broker.log)
+
     def test_a_sound_store_is_counted_and_exits_with_0(self):
         self.fill()
         report = self.grid.ok("store", "check", "--json").json
         self.assertEqual(list(report), ["schema", "store", "sound", "id", "epoch", "unfinished",
                                         "ended", "purged", "bytes", "clean", "damages",
-                                        "more_damages"])
+                                        "more_damages", "notices"])
         self.assertEqual((report["sound"], report["unfinished"], report["ended"]), (True, 1, 5))
         self.assertTrue(report["clean"])
         self.assertGreater(report["bytes"], 4096)
-        self.assertEqual(report["damages"], [])
+        self.assertEqual((report["damages"], report["notices"]), ([], []))
         text = self.grid.ok("store", "check", "--store", str(self.db)).out
         self.assertIn("5 ended", text)
         self.assertTrue(text.endswith("sound\n"), text)

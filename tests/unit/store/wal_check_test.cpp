@@ -6,6 +6,8 @@
 #include <fstream>
 
 #include "broker/store/sqlite_schema.h"
+#include "broker/store/sqlite_store.h"
+#include "broker/store/store_tools.h"
 #include "tests/contract/store_sample.h"
 
 namespace zgrid::broker {
@@ -26,6 +28,7 @@ class WalCheck : public testing::Test {
     for (uint64_t seq = 1; seq <= 20; ++seq) {
       expect_durable(**store, batch(put_job(seq), put_state(seq, JobStatus::running)));
     }
+    std::filesystem::copy_file(folder_.file("broker.db"), folder_.file("killed.db"));
     std::ifstream in(folder_.file("broker.db-wal"), std::ios::binary);
     log_.assign(std::istreambuf_iterator<char>(in), {});
     while (is_current(frames_)) ++frames_;
@@ -50,10 +53,19 @@ class WalCheck : public testing::Test {
     bytes[at] = static_cast<char>(bytes[at] ^ 4);
     return bytes;
   }
-  Result<void> check(const std::string& bytes) {
+  Result<LogEnd> check(const std::string& bytes, const std::optional<LogMark>& mark = {}) {
     const std::string path = folder_.file("log");
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-    return check_log(path, kPageBytes);
+    return check_log(path, kPageBytes, mark);
+  }
+  // As it stands beside the log; or one that is older.
+  [[nodiscard]] LogMark mark() const {
+    const auto found = read_log_mark(folder_.file("broker.db"));
+    EXPECT_TRUE(found);
+    return found.value_or(LogMark{});
+  }
+  [[nodiscard]] LogMark mark_before_last_commit() const {
+    return {mark().salts, static_cast<uint32_t>(first_of_last_commit())};
   }
 
   TempFolder folder_;
@@ -63,8 +75,11 @@ class WalCheck : public testing::Test {
 
 TEST_F(WalCheck, AcceptsALogAsAKillLeavesIt) {
   const auto whole = check(log_);
-  EXPECT_TRUE(whole) << whole.error().message;
-  EXPECT_TRUE(check_log(folder_.file("no such log"), kPageBytes));
+  ASSERT_TRUE(whole) << whole.error().message;
+  EXPECT_EQ(whole->whole, frames_);
+  EXPECT_EQ(whole->torn, 0u);
+  EXPECT_FALSE(whole->marked);
+  EXPECT_TRUE(check_log(folder_.file("no such log"), kPageBytes, {}));
   EXPECT_TRUE(check(""));
   EXPECT_TRUE(check(std::string(100'000, '\0')));
   EXPECT_TRUE(check(std::string(100'000, 'x')));
@@ -87,18 +102,70 @@ TEST_F(WalCheck, NamesADamagedFrameThatCommitsFollow) {
   }
 }
 
-TEST_F(WalCheck, TakesADamagedLastCommitForOneThatWasNotFinished) {
-  for (size_t n = first_of_last_commit(); n < frames_; ++n) {
-    EXPECT_TRUE(check(flipped(kHeader + n * kFrame + 2000))) << n;
+TEST_F(WalCheck, CountsWhatIsLeftOfALastCommitThatIsNotWhole) {
+  const size_t last = first_of_last_commit();
+  for (size_t n = last; n < frames_; ++n) {
+    const auto found = check(flipped(kHeader + n * kFrame + 2000));
+    ASSERT_TRUE(found) << n;
+    EXPECT_EQ(found->whole, last);
+    EXPECT_EQ(found->torn, frames_ - last);
   }
 }
 
-TEST_F(WalCheck, AcceptsACommitThatThePowerCutOff) {
+TEST_F(WalCheck, CountsWhatThePowerCutOff) {
   // Some pages of the last commit are on disk, others are what was there before.
-  for (size_t n = first_of_last_commit(); n < frames_; ++n) {
+  const size_t last = first_of_last_commit();
+  for (size_t n = last; n < frames_; ++n) {
     std::string bytes = log_;
     bytes.replace(kHeader + n * kFrame, kFrame, std::string(kFrame, '\0'));
-    EXPECT_TRUE(check(bytes)) << n;
+    for (const auto& known : {std::optional<LogMark>(), std::optional(mark_before_last_commit())}) {
+      const auto found = check(bytes, known);
+      ASSERT_TRUE(found) << n;
+      EXPECT_EQ(found->torn, frames_ - last - 1);
+      EXPECT_EQ(found->marked, known.has_value());
+    }
+  }
+}
+
+TEST_F(WalCheck, KnowsFromTheMarkWhatWasSynced) {
+  EXPECT_EQ(mark().frames, frames_);
+  const auto whole = check(log_, mark());
+  ASSERT_TRUE(whole) << whole.error().message;
+  EXPECT_TRUE(whole->marked);
+  for (size_t n = 0; n < frames_; ++n) {
+    for (const size_t at : {2000u, 0u, 6u, 10u, 14u, 18u, 22u}) {
+      const auto found = check(flipped(kHeader + n * kFrame + at), mark());
+      ASSERT_FALSE(found) << "frame " << n << " byte " << at;
+      EXPECT_EQ(found.error().code, Errc::corrupt);
+      EXPECT_THAT(found.error().message, HasSubstr("frame " + std::to_string(n + 1) + ","));
+    }
+    std::string bytes = log_;
+    bytes.replace(kHeader + n * kFrame, kFrame, std::string(kFrame, '\0'));
+    EXPECT_FALSE(check(bytes, mark())) << n;
+    EXPECT_FALSE(check(log_.substr(0, kHeader + n * kFrame + 100), mark()) && n > 0) << n;
+  }
+}
+
+TEST_F(WalCheck, IgnoresAMarkOfAnotherLog) {
+  LogMark other = mark();
+  other.salts ^= 1;
+  other.frames += 100;
+  const auto found = check(flipped(kHeader + (frames_ - 1) * kFrame + 2000), other);
+  ASSERT_TRUE(found) << found.error().message;
+  EXPECT_FALSE(found->marked);
+}
+
+TEST_F(WalCheck, IgnoresAMarkThatWasNotWrittenToItsEnd) {
+  const std::string path = folder_.file("broker.db") + kLogMarkSuffix;
+  std::ifstream in(path, std::ios::binary);
+  const std::string whole(std::istreambuf_iterator<char>(in), {});
+  for (size_t n = 0; n < whole.size(); ++n) {
+    std::string bytes = whole;
+    bytes[n] = static_cast<char>(bytes[n] ^ 1);
+    for (const std::string& damaged : {whole.substr(0, n), bytes}) {
+      std::ofstream(path, std::ios::binary | std::ios::trunc) << damaged;
+      EXPECT_FALSE(read_log_mark(folder_.file("broker.db"))) << n;
+    }
   }
 }
 
@@ -118,6 +185,44 @@ TEST_F(WalCheck, AcceptsAHeaderThatThePowerCutOffBeforeOlderFrames) {
     for (size_t n = 0; n < frames_; ++n) torn[kHeader + n * kFrame + 2000] ^= 1;
     EXPECT_TRUE(check(torn)) << bytes;
   }
+}
+
+// The files of a broker that was killed, with a bit of the last commit flipped.
+TEST_F(WalCheck, KeepsAStoreFromLosingItsLastCommitSilently) {
+  const std::string path = folder_.file("copy.db");
+  const auto copy = [&] {
+    std::filesystem::remove(path);
+    std::filesystem::copy_file(folder_.file("killed.db"), path);
+    std::ofstream(path + "-wal", std::ios::binary)
+        << flipped(kHeader + (frames_ - 1) * kFrame + 1000)
+        << std::string(SqliteStore::kWalBytes, '\0');
+  };
+  copy();
+  std::filesystem::copy_file(folder_.file("broker.db.synced"), path + ".synced");
+  const auto refused = open_store(path);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::corrupt);
+  EXPECT_THAT(refused.error().message, HasSubstr("the commits behind frame"));
+  EXPECT_THAT(refused.error().hint, HasSubstr("remove " + path + ".synced"));
+  auto report = check_store(path);
+  ASSERT_TRUE(report);
+  EXPECT_THAT(report->damages, testing::ElementsAre(HasSubstr("are lost")));
+
+  // As after a power cut, which took the mark.
+  std::filesystem::remove(path + ".synced");
+  report = check_store(path);
+  ASSERT_TRUE(report);
+  EXPECT_TRUE(report->damages.empty());
+  EXPECT_THAT(report->notices, testing::ElementsAre(HasSubstr("are not whole")));
+  {
+    const auto store = open_store(path);
+    ASSERT_TRUE(store) << store.error().message;
+    EXPECT_THAT((*store)->info().notice, HasSubstr("frames at the end of log " + path + "-wal"));
+    EXPECT_THAT((*store)->info().notice_hint, HasSubstr("check the disk"));
+  }
+  const auto after = open_store(path);
+  ASSERT_TRUE(after);
+  EXPECT_EQ((*after)->info().notice, "");
 }
 
 TEST_F(WalCheck, KeepsAStoreFromLosingCommitsSilently) {
