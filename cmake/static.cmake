@@ -1,9 +1,9 @@
-# Programs with their libraries inside. `zgrid submit` in a script is a process for each job; loading
-# 23 shared libraries (libzmq brings Kerberos and two multicast transports along) takes longer than
-# everything else that it does. Installed archives (cmake/install.cmake) leave it to their users.
+# Programs with their libraries inside. `zgrid submit` in a script is a process for each job, and to
+# load 23 shared libraries (libzmq brings Kerberos and two multicast transports along) takes longer
+# than all else before its first packet. Installed archives (cmake/install.cmake) do not contain any.
 #
-# Where an archive is missing, or they do not link, and for sanitizers, which must see the libraries'
-# calls, the shared ones are used.
+# Where an archive is missing, or they do not link, and for sanitizers, which must see what
+# libraries call, the shared ones are used.
 option(ZGRID_STATIC "Put libzmq, libsodium, SQLite and the C++ library into the programs" ON)
 set(ZGRID_IS_STATIC OFF)
 if(NOT ZGRID_STATIC OR ZGRID_SANITIZE OR ZGRID_FUZZ)
@@ -17,7 +17,7 @@ find_library(ZGRID_SQLITE3_ARCHIVE libsqlite3.a HINTS ${sqlite3_LIBRARY_DIRS} ${
 find_library(ZGRID_BSD_ARCHIVE libbsd.a)  # libzmq's strlcpy
 mark_as_advanced(
   ZGRID_ZMQ_ARCHIVE ZGRID_SODIUM_ARCHIVE ZGRID_SQLITE3_ARCHIVE ZGRID_BSD_ARCHIVE)
-set(problem "an archive is missing")
+set(problem "one is missing")
 if(ZGRID_ZMQ_ARCHIVE AND ZGRID_SODIUM_ARCHIVE AND ZGRID_SQLITE3_ARCHIVE AND ZGRID_BSD_ARCHIVE)
   try_compile(ZGRID_STATIC_LINKS
     SOURCE_FROM_CONTENT probe.cpp [[
@@ -35,7 +35,7 @@ if(ZGRID_ZMQ_ARCHIVE AND ZGRID_SODIUM_ARCHIVE AND ZGRID_SQLITE3_ARCHIVE AND ZGRI
   set(problem "they do not link together")
 endif()
 if(NOT ZGRID_IS_STATIC)
-  message(STATUS "zgrid: shared libraries, for of libzmq, libsodium, SQLite and libbsd ${problem}")
+  message(STATUS "Shared libraries: of libzmq.a, libsodium.a, libsqlite3.a, libbsd.a ${problem}")
   return()
 endif()
 
