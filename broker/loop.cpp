@@ -117,6 +117,7 @@ bool Loop::turn() {
   ++turn_;
   delivery_.begin(now_.mono);
   core_.begin(now_);
+  core_.set_unwritten(done.unwritten);
   collect(done);
   if (done.refusing != !refusing_.empty()) {
     refusing_ = done.refusing ? done.reason : std::string();

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "broker/core/state.h"
+#include "protocol/base/units.h"
 
 namespace zgrid::broker {
 
@@ -15,6 +16,18 @@ constexpr uint32_t kRetryStoreMs = 1000;
 Error queue_full(std::string message, std::string hint) {
   return Error{Errc::queue_full, std::move(message), std::move(hint), Effect::none,
                kRetryQueueFullMs};
+}
+
+// However large it is: the largest would never be taken while others are.
+std::optional<Error> check_unwritten(State& s, uint64_t bytes) {
+  if (s.unwritten < kUnwrittenBytesMax) return std::nullopt;
+  Error error =
+      queue_full("the broker's disk is behind: " + format_size(s.unwritten) + " wait to be written",
+                 "submit again in a moment");
+  const uint64_t after = kRetryUnwrittenMs + s.put_off / kWrittenBytesPerMs;
+  error.retry_after_ms = static_cast<uint32_t>(std::min<uint64_t>(after, kRetryUnwrittenMsMax));
+  s.put_off += bytes;
+  return error;
 }
 
 // In memory while there is room; the record of its acceptance takes it to the store in any case.
@@ -46,12 +59,12 @@ Owner& owner_of(State& s, const std::string& name) {
   return *owner;
 }
 
-std::optional<Error> check_admission(const State& s, const Owner& owner, uint64_t input,
-                                     size_t jobs) {
+std::optional<Error> check_admission(State& s, const Owner& owner, uint64_t input, size_t jobs) {
   if (!s.refusing.empty()) {
     return Error{Errc::store_unavailable, "the broker's store cannot write now: " + s.refusing,
                  "submit again later; what was accepted is safe", Effect::none, kRetryStoreMs};
   }
+  if (auto error = check_unwritten(s, input * jobs)) return error;
   if (s.counts.unfinished + jobs > s.config.queue_jobs_max) {
     return queue_full(
         "the broker holds " + std::to_string(s.counts.unfinished) + " unfinished jobs, its limit",
@@ -79,6 +92,7 @@ Job& accept(State& s, NewJob fresh) {
     fresh.input.data = fresh.input.data.detach();
   }
   keep_input(s, job, fresh.input);
+  s.unwritten += fresh.input.data.size();
   job.index = fresh.index;
   job.body = fresh.body;
   job.submitted = s.now.wall;

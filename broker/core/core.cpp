@@ -132,6 +132,7 @@ void Core::begin(Now now) {
   State& s = *state_;
   s.now = now;
   ++s.turn;
+  s.unwritten = 0;
   s.effects.clear();
   s.outbox.begin_turn();
   s.feed.advance(now.mono);
@@ -222,6 +223,10 @@ void Core::receive(SessionId session, Role role, Message&& message) {
 
 void Core::session_lost(SessionId session) { state_->clients.erase(session); }
 void Core::set_refusing(std::string reason) { state_->refusing = std::move(reason); }
+void Core::set_unwritten(uint64_t bytes) {
+  state_->unwritten = bytes;
+  if (bytes < kUnwrittenBytesMax / 2) state_->put_off = 0;
+}
 void Core::input_lost(const Token& token, const Error& error) {
   State& s = *state_;
   Job* job = find_job(s, token.job);

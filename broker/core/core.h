@@ -62,6 +62,8 @@ class Core {
   // The store cannot write now, for this reason, or can again (empty): submits are refused
   // meanwhile.
   void set_refusing(std::string reason);
+  // So many bytes of records wait for the store. Until the turn's finish(); none if it is not said.
+  void set_unwritten(uint64_t bytes);
   // The input of an assignment cannot be read from the store: the job fails.
   void input_lost(const Token& token, const Error& error);
   // What the store has of the jobs of a RETRY; nothing: it has forgotten the job. Only from the

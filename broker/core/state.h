@@ -222,6 +222,8 @@ struct State {
   GridTime grid;  // the grid clock's now
   uint64_t turn = 0;
   std::string refusing;                // why the store takes nothing new; empty: it does
+  uint64_t unwritten = 0;              // bytes that wait for the store, with those of this turn
+  uint64_t put_off = 0;                // bytes that were refused for that since it was little
   std::optional<MonoTime> started_at;  // of the first turn
   std::optional<PutClock> stored_clock;
   GridTime last_sign;  // the latest time in a restored row: for stores that had no clock yet
@@ -368,11 +370,18 @@ struct NewJob {
 
 // How long a client should wait that a limit has refused.
 inline constexpr uint32_t kRetryQueueFullMs = 500;
+// What is accepted waits in memory until the disk has it, so a disk that is slower than the clients
+// must bound it. 64 MiB are a fraction of a second of most disks; one input more may be above it.
+inline constexpr uint64_t kUnwrittenBytesMax = 64u << 20;
+// Who is refused for it comes back when the disk may have room: not all at once, or what is sent in
+// vain would fill the line.
+inline constexpr uint32_t kRetryUnwrittenMs = 200;
+inline constexpr uint32_t kRetryUnwrittenMsMax = 5000;
+inline constexpr uint64_t kWrittenBytesPerMs = 256u << 10;
 
 Owner& owner_of(State& s, const std::string& name);
 // The limit that so many jobs with such an input would break; nothing: none.
-std::optional<Error> check_admission(const State& s, const Owner& owner, uint64_t input,
-                                     size_t jobs);
+std::optional<Error> check_admission(State& s, const Owner& owner, uint64_t input, size_t jobs);
 // Its record is in this turn's effects; it is in no queue yet.
 Job& accept(State& s, NewJob fresh);
 void start_life(State& s, Job& job);   // queued, or waiting for its time

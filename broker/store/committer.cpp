@@ -105,6 +105,7 @@ bool Committer::enqueue(Turn turn) {
     done_.durable_up_to = turn.number;  // nothing to wait for
     return false;
   }
+  done_.unwritten += turn.bytes;
   turn.since = Clock::now();
   queue_.push_back(std::move(turn));
   return true;
@@ -139,6 +140,7 @@ bool Committer::commit_here() {
   busy_ = in_store_ = false;
   if (is_durable) {
     done_.durable_up_to = batch.up_to;
+    done_.unwritten -= bytes;
     report(result);
     tend_due_ = tend_due_ || result.low_space || ++here_ >= kTendEvery;
     if (tend_due_) changed_.notify_one();
@@ -162,7 +164,7 @@ bool Committer::commit_here() {
 Committer::Done Committer::poll() {
   const Lock lock(mutex_);
   signalled_ = false;
-  Done done{done_.durable_up_to, done_.fatal, done_.refusing, done_.reason, {}};
+  Done done{done_.durable_up_to, done_.fatal, done_.refusing, done_.reason, done_.unwritten, {}};
   done.ready.swap(done_.ready);
   return done;
 }
@@ -284,6 +286,7 @@ bool Committer::settle(const CommitResult& result, const Batch& batch, uint32_t&
   switch (result.outcome) {
     case Commit::durable:
       done_.durable_up_to = batch.up_to;
+      done_.unwritten -= batch.bytes;
       busy_ = false;
       // A commit of nothing says nothing about the disk.
       if (!batch.records.empty()) report(result);
@@ -372,6 +375,7 @@ void Committer::stop_for_good(std::string reason) {
   done_.refusing = true;
   done_.reason = std::move(reason);
   queue_.clear();
+  done_.unwritten = 0;
   busy_ = false;
 }
 

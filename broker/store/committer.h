@@ -66,6 +66,9 @@ class Committer {
     // over stays queued and is tried again.
     bool refusing = false;
     std::string reason;  // of fatal and refusing
+    // Of records that were handed over and are not durable yet: they are in memory until then, so
+    // who hands over more than the disk can write must look at this.
+    size_t unwritten = 0;  // bytes
     // What the readers returned, in order, each once. All turns before a reader are durable.
     struct Ready {
       uint64_t after = 0;  // the last of those turns

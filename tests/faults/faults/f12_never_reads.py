@@ -5,7 +5,8 @@ broker must not keep them for it beyond a bound, and the others must not wait fo
 measures the others beside a client that submits as much and reads, and then beside it.
 
 Another client reads, but over a slow line: results of many times what the broker keeps for it
-arrive whole, each once, as fast as the line is."""
+arrive whole, each once, as fast as the line is. It submits all at once, faster than the disk
+writes, and is put off rather than kept in memory."""
 
 import pathlib
 import socket
@@ -24,6 +25,9 @@ SLOWER_MAX = 1.5
 
 SLOW_LINE = 8 << 20  # bytes a second
 LARGE = 1 << 20
+# 64 MiB that wait for the disk, 64 of inputs that wait for a worker, the store's cache, and what is
+# on its way to worker and client.
+SLOW_LINE_MEMORY_MAX = 256 << 20
 
 
 def short(env):
@@ -84,6 +88,8 @@ def slow_line(env, outcome, jobs):
         outcome.must(summary["code"] == 0, f"not all results came over a slow line: {summary}")
         grown = peak(broker.pid) - memory
         outcome.fact(f"slow line: {jobs} MiB, broker + {grown / 2**20:.0f} MiB")
+        outcome.must(grown <= SLOW_LINE_MEMORY_MAX,
+                     f"the broker grew by {grown / 2**20:.0f} MiB for a slow line")
         outcome.add(grid.audit())
     return outcome
 

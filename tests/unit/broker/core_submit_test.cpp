@@ -240,6 +240,41 @@ TEST_F(CoreTest, AStoreThatCannotWriteRefusesSubmitsForAWhile) {
   accepted(spec());
 }
 
+TEST_F(CoreTest, ADiskThatIsBehindRefusesSubmitsForAMoment) {
+  hello();
+  const auto submit_behind = [&](uint64_t unwritten, size_t input) {
+    JobEntry entry = this->entry();
+    entry.input.data = Bytes::own(std::string(input, 'x'));
+    turn([&] {
+      core_->set_unwritten(unwritten);
+      core_->receive(kClient, Role::client, submission(spec(), {entry}));
+    });
+  };
+  submit_behind(64u << 20, 5u << 20);
+  const Error error = refusal(Gate::free);
+  EXPECT_EQ(error.code, Errc::queue_full);
+  EXPECT_NE(error.message.find("disk is behind"), std::string::npos);
+  EXPECT_GT(error.retry_after_ms, 0u);
+  // Not all come back at once.
+  submit_behind(64u << 20, 50u << 20);
+  submit_behind(64u << 20, 5u << 20);
+  EXPECT_EQ(refusal(Gate::free).retry_after_ms, error.retry_after_ms + 20);
+  EXPECT_EQ(refusal(Gate::free).retry_after_ms, error.retry_after_ms + 220);
+  // The largest is taken while others are.
+  submit_behind(60u << 20, 64u << 20);
+  EXPECT_TRUE(next<SubmitAck>(kClient).items.empty());
+  // It holds within one turn, too.
+  turn([&] {
+    for (int i = 0; i < 5; ++i) {
+      JobEntry entry = this->entry();
+      entry.input.data = Bytes::own(std::string(20u << 20, 'x'));
+      core_->receive(kClient, Role::client, submission(spec(), {entry}));
+    }
+  });
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(next<SubmitAck>(kClient).items.empty());
+  EXPECT_EQ(refusal(Gate::free).code, Errc::queue_full);
+}
+
 TEST_F(CoreTest, WhatCannotBeRunIsRefusedByName) {
   hello();
   JobSpec plan = spec();

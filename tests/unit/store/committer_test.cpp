@@ -261,6 +261,26 @@ TEST_F(CommitterTest, KnowsFromTheStartThatAStoreIsLowOnSpace) {
   EXPECT_TRUE(committer_->poll().refusing);
 }
 
+TEST_F(CommitterTest, TellsHowMuchIsNotWrittenYet) {
+  PutJob large = put_job(2);
+  large.input.data = Bytes::own(std::string(1u << 20, 'x'));
+  PutEnd end = put_end(2);
+  end.output.data = Bytes::own(std::string(2u << 20, 'y'));
+  script_.then({Commit::not_written, "disk full"});
+  script_.pause();
+  start();
+  EXPECT_EQ(committer_->poll().unwritten, 0u);
+  committer_->commit(1, batch(large));
+  script_.wait_until_in_commit();
+  committer_->commit(2, batch(end));
+  const size_t unwritten = committer_->poll().unwritten;
+  EXPECT_GE(unwritten, 3u << 20);
+  EXPECT_LE(unwritten, (3u << 20) + 2 * sizeof(Record));
+  script_.resume();
+  until_durable(2);
+  EXPECT_EQ(committer_->poll().unwritten, 0u);
+}
+
 TEST_F(CommitterTest, AsksAStoreThatIsLowOnSpaceUntilItIsNot) {
   options_.tend_every = 1ms;
   script_.set_low_space(true);
