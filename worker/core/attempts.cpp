@@ -104,6 +104,7 @@ void finish_attempt(State& s, Attempt& attempt, Outcome outcome, Payload output)
   if (!attempt.discard) {
     Finished result{attempt.store, attempt.start.token, std::move(outcome), std::move(output)};
     const bool is_here = attempt.store == s.store;
+    if (is_here && s.finished.empty()) s.results_due = s.now.mono + kResultsTogether;
     (is_here ? s.finished : s.elsewhere).push_back(std::move(result));
   }
   forget(s, attempt);

@@ -220,7 +220,10 @@ MonoTime Core::next_wake() const {
   MonoTime next = MonoTime::never();
   if (s.phase != Phase::disconnected) next = s.last_heard + Micros(s.lease) + Micros(1);
   if (s.phase == Phase::introduced) next = std::min(next, s.next_ready);
-  if (s.phase == Phase::welcomed) next = std::min(next, s.next_beat);
+  if (s.phase == Phase::welcomed) {
+    next = std::min(next, s.next_beat);
+    if (!s.finished.empty()) next = std::min(next, s.results_due);
+  }
   if (!s.unannounced.empty()) {
     const auto it = s.attempts.find(s.unannounced.front());
     const MonoTime due =

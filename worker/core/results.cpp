@@ -67,6 +67,14 @@ void send_results(State& s) {
   s.finished.clear();
 }
 
+// Whether more results will be there in a moment: every slot has its next attempt at hand, so
+// nobody waits for the credit. A message for each job of some hundred microseconds costs broker,
+// worker and client as much as its process.
+bool may_wait(const State& s) {
+  return s.queue.size() >= s.config.slots && s.finished.size() < limits::kBatchItemsTarget &&
+         s.now.mono < s.results_due;
+}
+
 void put_in_spool(State& s, const std::vector<Finished>& results) {
   for (const Finished& result : results) {
     if (s.spooled.emplace(result.token.nonce, true).second) s.effects.spool_put.push_back(result);
@@ -87,7 +95,7 @@ void flush(State& s) {
   put_in_spool(s, s.elsewhere);
   send_events(s);
   if (!s.started.empty()) send_list<Started>(s, s.started);
-  if (!s.finished.empty()) send_results(s);
+  if (!s.finished.empty() && !may_wait(s)) send_results(s);
   // The broker has missed a beat: the connection may be cut, and we may be killed meanwhile.
   if (s.now.mono - s.last_heard > Micros(s.heartbeat) * 3 / 2) {
     for (const Batch& batch : s.batches) put_in_spool(s, batch.results);

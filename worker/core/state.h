@@ -23,6 +23,9 @@ struct Attempt {
   MonoTime started_at;
 };
 
+// A result waits so long for others, while every slot has more to do.
+inline constexpr Micros kResultsTogether{2000};
+
 // Results that went out in one FINAL and wait for its acknowledgement.
 struct Batch {
   uint64_t number = 0;
@@ -50,6 +53,7 @@ struct State {
 
   std::deque<Batch> batches;        // sent, not acknowledged
   std::vector<Finished> finished;   // not sent
+  MonoTime results_due;             // when the first of those goes out at the latest
   std::vector<Finished> elsewhere;  // of stores whose broker is not the one we talk to
   std::unordered_map<Nonce, bool> spooled;
   uint64_t next_batch = 1;

@@ -10,6 +10,9 @@ namespace zgrid::worker {
 inline constexpr Millis kRecheckMin{1};    // killed processes are usually gone by then
 inline constexpr int kReadsPerTurn = 16;   // so that one loud child does not starve the loop
 inline constexpr Millis kClosedGrace{50};  // an ending process closes its pipes before it is gone
+// Output is listened to after so long. A process that has ended by then is heard at its end: that
+// saves a wake-up, for a process closes its pipes a moment before it can be waited for.
+inline constexpr Millis kListenAfter{2};
 
 struct Processes::Process {
   ProcessId id = ProcessId::none;
@@ -25,7 +28,8 @@ struct Processes::Process {
   Usage usage;
   bool terminating = false;
   bool leader_gone = false;
-  MonoTime wake = MonoTime::never();  // KILL is due, or the group is looked at again
+  MonoTime listen_at = MonoTime::never();  // its output is not watched before
+  MonoTime wake = MonoTime::never();       // KILL is due, or the group is looked at again
   Millis recheck = kRecheckMin;
 };
 

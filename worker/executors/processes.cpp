@@ -60,7 +60,13 @@ bool Processes::watch(int fd, ProcessId id, Source source) {
   epoll_event event{};
   event.events = source == Source::in ? EPOLLOUT : EPOLLIN;
   event.data.u64 = static_cast<uint64_t>(id) << 2 | static_cast<uint64_t>(source);
-  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST;
+}
+
+bool Processes::watch_output(Process& process) {
+  process.listen_at = MonoTime::never();
+  return watch(process.child.out.get(), process.id, Source::out) &&
+         watch(process.child.err.get(), process.id, Source::err);
 }
 
 Processes::Process* Processes::find(ProcessId id) const {
@@ -77,9 +83,10 @@ Result<ProcessId> Processes::start(const SpawnRequest& request, std::string mark
   process->marker = std::move(marker);
   process->usage.last_output = now.mono;
   guardian_.guard(process->child.pid);
-  if (!watch(process->child.out.get(), process->id, Source::out) ||
-      !watch(process->child.err.get(), process->id, Source::err) ||
-      !watch(process->child.pidfd.get(), process->id, Source::exit)) {
+  const bool at_once = request.keep_input;
+  if (!at_once) process->listen_at = now.mono + Micros(kListenAfter);
+  if (!watch(process->child.pidfd.get(), process->id, Source::exit) ||
+      (at_once && !watch_output(*process))) {
     const int error = errno;
     ::kill(-process->child.pid, SIGKILL);
     ::waitpid(process->child.pid, nullptr, 0);
@@ -120,6 +127,10 @@ void Processes::run(Now now) {
   }
   std::vector<uint64_t> due;
   for (const auto& [id, process] : processes_) {
+    // Where the system has no room for it, it is tried again; meanwhile the pipes keep the output.
+    if (process->listen_at <= now.mono && !watch_output(*process)) {
+      process->listen_at = now.mono + Micros(kRecheckMax);
+    }
     if (process->wake <= now.mono) due.push_back(id);
   }
   for (const uint64_t id : due) {
@@ -138,7 +149,9 @@ void Processes::run(Now now) {
 
 MonoTime Processes::deadline() const {
   MonoTime earliest = MonoTime::never();
-  for (const auto& [id, process] : processes_) earliest = std::min(earliest, process->wake);
+  for (const auto& [id, process] : processes_) {
+    earliest = std::min({earliest, process->wake, process->listen_at});
+  }
   return earliest;
 }
 
@@ -231,6 +244,7 @@ void Processes::on_leader_exit(Process& process, Now now) {
     reaped = ::wait4(process.child.pid, &status, 0, &used);
   } while (reaped < 0 && errno == EINTR);
   process.leader_gone = true;
+  process.listen_at = MonoTime::never();
   process.child.pidfd.reset();
   process.child.in.reset();
   // -1: someone else in this program reaped our child; all that is known is that it ended.

@@ -109,6 +109,7 @@ class Processes {
 
   Processes(Options options, ProcessListener& listener, Fd epoll);
   bool watch(int fd, ProcessId id, Source source);
+  bool watch_output(Process& process);
   [[nodiscard]] Process* find(ProcessId id) const;
   bool push(Process& process, Now now);
   void feed(Process& process, Now now);

@@ -81,13 +81,23 @@ Failure failed(const std::string& what, const std::string& path, int error) {
   return fail(Errc::io, "cannot " + what + " '" + path + "': " + std::strerror(error));
 }
 
+int64_t changed_ns(const struct stat& info) {
+  return int64_t{info.st_ctim.tv_sec} * 1'000'000'000 + info.st_ctim.tv_nsec;
+}
+
+bool is_unchanged(const std::string& path, int64_t since_ns) {
+  struct stat info;
+  return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && changed_ns(info) == since_ns;
+}
+
 // True for a folder with nothing in it that still has the mode it was made with.
-bool is_as_made(const std::string& path) {
+bool is_as_made(const std::string& path, int64_t& changed) {
   const int fd = ::open(path.c_str(), kFolderFlags);
   if (fd < 0) return false;
   const Folder folder(::fdopendir(fd), ::closedir);
   struct stat info;
   if (folder == nullptr || ::fstat(fd, &info) != 0) return false;
+  changed = changed_ns(info);
   if (info.st_uid != ::geteuid() || (info.st_mode & 07777) != kScratchMode) return false;
   while (const dirent* entry = ::readdir(folder.get())) {
     const std::string_view name = entry->d_name;
@@ -124,7 +134,7 @@ ScratchPool::ScratchPool(std::string root) {
 }
 
 ScratchPool::~ScratchPool() {
-  for (const std::string& path : kept_) static_cast<void>(remove_tree(path));
+  for (const Kept& one : kept_) static_cast<void>(remove_tree(one.path));
 }
 
 void ScratchPool::remove_stale() const {
@@ -140,11 +150,12 @@ void ScratchPool::remove_stale() const {
   }
 }
 
-Result<std::string> ScratchPool::take() {
+Result<std::string> ScratchPool::take(WallTime now) {
   if (!kept_.empty()) {
-    std::string path = std::move(kept_.back());
+    Kept one = std::move(kept_.back());
     kept_.pop_back();
-    return path;
+    if ((now - Micros(kSettled)).us > one.changed_ns / 1000) settled_[one.path] = one.changed_ns;
+    return std::move(one.path);
   }
   const std::string base = root_ + "/" + kPrefix + std::to_string(::getpid()) + "-";
   while (true) {  // another pool of this process may use the same root
@@ -158,8 +169,12 @@ Result<std::string> ScratchPool::take() {
 }
 
 void ScratchPool::give_back(std::string path) {
-  if (kept_.size() < kKeptMax && is_as_made(path)) {
-    kept_.push_back(std::move(path));
+  int64_t changed = 0;
+  const auto settled = settled_.extract(path);
+  const bool is_settled = !settled.empty() && is_unchanged(path, settled.mapped());
+  if (is_settled) changed = settled.mapped();
+  if (kept_.size() < kKeptMax && (is_settled || is_as_made(path, changed))) {
+    kept_.push_back({std::move(path), changed});
   } else {
     static_cast<void>(remove_tree(path));
   }

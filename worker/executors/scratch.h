@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "protocol/base/result.h"
+#include "protocol/base/time.h"
 
 namespace zgrid::worker {
 
@@ -21,6 +23,9 @@ Result<void> remove_tree(const std::string& path);
 class ScratchPool {
  public:
   static constexpr size_t kKeptMax = 64;
+  // Whatever is done to a folder sets its time of change. If that was so long ago when the folder
+  // was taken, the same time afterwards says that nothing was done: one call instead of seven.
+  static constexpr Millis kSettled{1000};
 
   // `root` is a folder that exists. Removes what processes that are dead left in it.
   explicit ScratchPool(std::string root);
@@ -28,16 +33,22 @@ class ScratchPool {
   ScratchPool& operator=(const ScratchPool&) = delete;
   ~ScratchPool();  // removes the folders it kept
 
-  // An absolute path that nobody else has now. Errc::io.
-  Result<std::string> take();
+  // An absolute path that nobody else has now. Errc::io. `now` is the wall clock's.
+  Result<std::string> take(WallTime now);
   // Nothing uses it any more.
   void give_back(std::string path);
 
  private:
+  struct Kept {
+    std::string path;
+    int64_t changed_ns = 0;
+  };
+
   void remove_stale() const;
 
   std::string root_;
-  std::vector<std::string> kept_;
+  std::vector<Kept> kept_;
+  std::unordered_map<std::string, int64_t> settled_;  // taken ones, and when they were changed last
   uint64_t next_ = 1;
 };
 

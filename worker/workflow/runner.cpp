@@ -47,7 +47,8 @@ RunnerImpl::RunnerImpl(Options options, Callbacks callbacks, WorkflowMap workflo
       workflows_(std::move(workflows)),
       providers_(std::move(providers)),
       prompt_workflow_(prompt_workflow()),
-      scratch_(options_.scratch_root) {}
+      scratch_(options_.scratch_root),
+      programs_(search_path(options_.environment)) {}
 
 Result<void> RunnerImpl::begin() {
   Processes::Options options;

@@ -14,6 +14,7 @@
 
 #include "worker/executors/kept.h"
 #include "worker/executors/processes.h"
+#include "worker/executors/programs.h"
 #include "worker/executors/providers.h"
 #include "worker/executors/scratch.h"
 #include "worker/runner.h"
@@ -24,6 +25,8 @@ namespace zgrid::worker {
 
 // "NAME=value" of each.
 std::vector<std::string> lines_of(const std::map<std::string, std::string>& variables);
+// Where a worker with this environment looks for programs.
+std::string search_path(const std::map<std::string, std::string>& environment);
 
 class RunnerImpl final : public Runner, private ProcessListener {
  public:
@@ -75,7 +78,6 @@ class RunnerImpl final : public Runner, private ProcessListener {
       const StepDefinition& step, const std::string& scratch) const;
   [[nodiscard]] std::vector<std::string> environment_of(const JobRun& run,
                                                         const StepProcess& process) const;
-  [[nodiscard]] std::string inherited(const std::string& name) const;
 
   // runner_kept.cpp
   [[nodiscard]] static KeptProcesses::Program program_of(const JobRun& run,
@@ -111,6 +113,7 @@ class RunnerImpl final : public Runner, private ProcessListener {
   Providers providers_;
   WorkflowRef prompt_workflow_;
   ScratchPool scratch_;
+  Programs programs_;
   std::unique_ptr<Processes> processes_;
   std::unique_ptr<KeptProcesses> kept_;
   std::map<Token, std::unique_ptr<JobRun>> runs_;

@@ -58,10 +58,10 @@ tl::expected<ProcessId, RunnerImpl::NotStarted> RunnerImpl::new_kept(const JobRu
   request.argv = step.run;
   request.directory = run.workflow->folder;
   request.keep_input = true;
-  Result<std::string> program = find_program(step.run[0], inherited("PATH"), request.directory);
+  Result<std::string> program = programs_.find(step.run[0], request.directory, now_.mono);
   if (!program) return not_started(program.error());
   request.program = std::move(*program);
-  Result<std::string> scratch = scratch_.take();
+  Result<std::string> scratch = scratch_.take(now_.wall);
   if (!scratch) return not_started(scratch.error());
   request.environment = lines_of(base_environment(step, *scratch));
   const Result<ProcessId> id = processes_->start(request, "ZGRID_SCRATCH=" + *scratch, now_);

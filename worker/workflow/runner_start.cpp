@@ -25,6 +25,11 @@ std::vector<std::string> lines_of(const std::map<std::string, std::string>& vari
   return lines;
 }
 
+std::string search_path(const std::map<std::string, std::string>& environment) {
+  const auto found = environment.find("PATH");
+  return found != environment.end() ? found->second : kDefaultPath;
+}
+
 // Every job that can go on goes on with one step; further ones run as long as slots are free.
 void RunnerImpl::schedule() {
   bool started = true;
@@ -100,7 +105,7 @@ tl::expected<void, RunnerImpl::NotStarted> RunnerImpl::start_process(JobRun& run
   const Result<std::string> input = render_input(run, start);
   if (!input) return not_started(JobErrorKind::validation, input.error());
   if (run.scratch.empty()) {
-    Result<std::string> scratch = scratch_.take();
+    Result<std::string> scratch = scratch_.take(now_.wall);
     if (!scratch) return not_started(JobErrorKind::spawn, scratch.error());
     run.scratch = std::move(*scratch);
   }
@@ -121,7 +126,7 @@ tl::expected<void, RunnerImpl::NotStarted> RunnerImpl::start_process(JobRun& run
     request.directory = folder;
   }
   request.environment = environment_of(run, process);
-  Result<std::string> program = find_program(request.argv[0], inherited("PATH"), folder);
+  Result<std::string> program = programs_.find(request.argv[0], folder, now_.mono);
   if (!program) return not_started(JobErrorKind::spawn, program.error());
   request.program = std::move(*program);
   const Result<ProcessId> id = processes_->start(request, "ZGRID_SCRATCH=" + run.scratch, now_);
@@ -155,12 +160,6 @@ Result<std::string> RunnerImpl::render_input(const JobRun& run, const Engine::St
   const std::string& system = run.spec().system;
   if (step.prompt && !system.empty()) return system + "\n\n" + *rendered;
   return rendered;
-}
-
-std::string RunnerImpl::inherited(const std::string& name) const {
-  const auto found = options_.environment.find(name);
-  if (found != options_.environment.end()) return found->second;
-  return name == "PATH" ? kDefaultPath : "";
 }
 
 // What a program gets whatever it is run for. Its step's own settings come last.

@@ -5,6 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <fstream>
 #include <vector>
 
 #include "temp_folder.h"
@@ -54,40 +56,65 @@ TEST(ScratchPool, folders_are_for_their_owner_only_and_each_is_another) {
   TempFolder folder;
   ScratchPool pool(folder.path());
   ScratchPool other(folder.path());
-  const std::vector<std::string> paths{*pool.take(), *pool.take(), *other.take()};
+  const std::vector<std::string> paths{*pool.take({}), *pool.take({}), *other.take({})};
   EXPECT_NE(paths[0], paths[1]);
   EXPECT_NE(paths[0], paths[2]);
   for (const std::string& path : paths) {
     EXPECT_EQ(fs::status(path).permissions(), fs::perms::owner_all);
     EXPECT_EQ(fs::remove(path), true);
   }
-  EXPECT_EQ(ScratchPool(folder.file("none")).take().error().code, Errc::io);
+  EXPECT_EQ(ScratchPool(folder.file("none")).take({}).error().code, Errc::io);
 }
 
-TEST(ScratchPool, only_an_untouched_folder_is_used_again) {
+// Once at times at which a folder was just changed, once when that seems to be long ago.
+class ScratchPoolReuse : public ::testing::TestWithParam<WallTime> {
+ protected:
+  // Taken for good: what follows has another time than what was before.
+  static std::string take(ScratchPool& pool) {
+    std::string path = *pool.take(GetParam());
+    const TempFolder clock;
+    std::ofstream(clock.file("first")) << "x";
+    const auto begun = fs::last_write_time(clock.file("first"));
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    do {
+      std::ofstream(clock.file("next")) << "x";
+    } while (fs::last_write_time(clock.file("next")) <= begun &&
+             std::chrono::steady_clock::now() < end);
+    return path;
+  }
+};
+
+TEST_P(ScratchPoolReuse, only_an_untouched_folder_is_used_again) {
   TempFolder folder;
   {
     ScratchPool pool(folder.path());
-    std::string path = *pool.take();
+    std::string path = take(pool);
     pool.give_back(path);
-    EXPECT_EQ(*pool.take(), path);
+    EXPECT_EQ(take(pool), path);
+    pool.give_back(path);
+    EXPECT_EQ(take(pool), path);
     fs::permissions(path, fs::perms::all);
     pool.give_back(path);
     EXPECT_FALSE(fs::exists(path));
-    path = *pool.take();
+    pool.give_back(take(pool));
+    path = take(pool);
     std::ofstream(path + "/file") << "x";
     pool.give_back(path);
     EXPECT_FALSE(fs::exists(path));
-    path = *pool.take();
+    pool.give_back(take(pool));
+    path = take(pool);
     fs::remove(path);
     fs::create_symlink("/", path);
     pool.give_back(path);
     EXPECT_FALSE(fs::is_symlink(path));
-    pool.give_back(*pool.take());
+    pool.give_back(take(pool));
     EXPECT_FALSE(fs::is_empty(folder.path()));
   }
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
+
+INSTANTIATE_TEST_SUITE_P(JustChangedOrLongAgo, ScratchPoolReuse,
+                         ::testing::Values(WallTime{0}, WallTime{INT64_MAX / 1000}));
 
 TEST(ScratchPool, what_a_dead_process_left_is_removed) {
   TempFolder folder;

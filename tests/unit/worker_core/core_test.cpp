@@ -228,6 +228,23 @@ TEST_F(WorkerCoreTest, AnswersTheBrokersBeatAtOnceAndThenWaitsForTheNext) {
   next<Heartbeat>();
 }
 
+TEST_F(WorkerCoreTest, ResultsWaitForEachOtherWhileEverySlotHasMoreToDo) {
+  join();
+  const auto tokens = assign(6);
+  end(tokens[0]);
+  end(tokens[1]);
+  EXPECT_TRUE(sent_.empty());
+  EXPECT_LE((core_->next_wake() - MonoTime{now_}).count(), 2'000);
+  pass(Millis{2});
+  next<Started>();
+  const Final together = next<Final>();
+  EXPECT_EQ(tokens_of(together), (std::vector<Token>{tokens[0], tokens[1]}));
+  acknowledge(together);
+  end(tokens[2]);
+  acknowledge(next<Final>());  // only one attempt is left behind those that run
+  sent_.clear();               // STARTED of those that run for so long
+}
+
 TEST_F(WorkerCoreTest, WhatHasNotStartedCanBeRecalled) {
   join();
   const auto tokens = assign(3);
