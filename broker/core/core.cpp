@@ -209,11 +209,11 @@ void Core::receive(SessionId session, Role role, Message&& message) {
   if (auto* ready = std::get_if<Ready>(&message)) return on_ready(s, session, std::move(*ready));
   if (const auto* hello = std::get_if<Hello>(&message)) return on_hello(s, session, *hello);
   if (role == Role::worker) {
-    const auto it = s.worker_of_session.find(session);
-    if (it == s.worker_of_session.end()) return ask_for_hello(s, session);
-    it->second->last_seen = s.now.mono;
-    it->second->lease_until = s.now.mono + Micros(s.config.lease);
-    return std::visit(FromWorker{s, *it->second}, message);
+    Worker* const worker = s.worker_of_session.find(session);
+    if (worker == nullptr) return ask_for_hello(s, session);
+    worker->last_seen = s.now.mono;
+    worker->lease_until = s.now.mono + Micros(s.config.lease);
+    return std::visit(FromWorker{s, *worker}, message);
   }
   const auto it = s.clients.find(session);
   if (it == s.clients.end()) return ask_for_hello(s, session);

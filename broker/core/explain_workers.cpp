@@ -101,10 +101,9 @@ std::vector<Candidate> look_at_workers(const State& s, const Demand::Key& key,
   for (const auto& [id, worker] : s.workers) {
     seen.push_back({worker.get(), exclusion(s, *worker, key, demand)});
   }
-  // As order_of() in match.cpp.
+  // As find_free() in match.cpp; who can take it has a place.
   const auto order = [](const Worker& worker) {
-    return std::make_tuple(worker.jobs.size() * 1000 / worker.slots, worker.last_used,
-                           worker.number);
+    return std::make_pair(worker.place.value_or(Place{}), worker.number);
   };
   std::sort(seen.begin(), seen.end(), [&](const Candidate& a, const Candidate& b) {
     const bool a_can = a.excluded.rule.empty();

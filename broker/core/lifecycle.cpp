@@ -150,7 +150,7 @@ void detach_from_worker(State& s, Job& job) {
   }
   Worker& worker = *job.worker;
   remove_in_hand(s, job);
-  update_place(worker);
+  update_place(s, worker);
 }
 
 void requeue(State& s, Job& job) {

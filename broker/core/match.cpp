@@ -1,5 +1,5 @@
 // Who runs what: demands are compared with groups of equal workers; within a group the least
-// loaded worker is first. One assignment costs O(log workers).
+// loaded worker is first. What an assignment costs does not depend on how many workers there are.
 #include <algorithm>
 
 #include "broker/core/state.h"
@@ -71,16 +71,39 @@ std::vector<Worker*> named_workers(State& s, const Demand::Key& key) {
   return workers;
 }
 
-Group::Order order_of(const Worker& worker) {
-  const auto load = static_cast<uint32_t>(worker.jobs.size() * 1000 / worker.slots);
-  return {load, worker.last_used, worker.number, const_cast<Worker*>(&worker)};
+uint32_t load_of(const Worker& worker) {
+  return static_cast<uint32_t>(worker.jobs.size() * 1000 / worker.slots);
+}
+
+void leave_place(Worker& worker) {
+  if (!worker.place) return;
+  Group& group = *worker.group;
+  const auto list = group.candidates.find(worker.place->load);
+  list->second.remove(&worker);
+  if (list->second.empty()) group.spare = group.candidates.extract(list);
+  worker.place.reset();
+}
+
+void take_place(Worker& worker, const Place& place) {
+  Group& group = *worker.group;
+  auto list = group.candidates.lower_bound(place.load);
+  if (list == group.candidates.end() || list->first != place.load) {
+    if (group.spare.empty()) {
+      list = group.candidates.emplace_hint(list, place.load, Candidates{});
+    } else {
+      group.spare.key() = place.load;
+      list = group.candidates.insert(list, std::move(group.spare));
+    }
+  }
+  list->second.push_back(&worker);
+  worker.place = place;
 }
 
 Worker* find_named(State& s, const Demand::Key& key) {
   Worker* best = nullptr;
   for (Worker* worker : named_workers(s, key)) {
-    if (!worker->has_credit() || !can_run(*worker, key)) continue;
-    if (best == nullptr || order_of(*worker) < order_of(*best)) best = worker;
+    if (!worker->place || !can_run(*worker, key)) continue;
+    if (best == nullptr || *worker->place < *best->place) best = worker;
   }
   return best;
 }
@@ -110,7 +133,8 @@ void assign(State& s, Job& job, Worker& worker) {
   set_status(s, job, JobStatus::running);
   add_in_hand(s, worker, job);
   worker.last_used = ++s.assignments;
-  update_place(worker);
+  leave_place(worker);  // among equals it goes to the end
+  update_place(s, worker);
   put_state(s, job);
   // What nobody was promised yet may start before it is on disk; its record is in this commit.
   const bool overtakes = s.config.overtake && job.accepted_turn == s.turn && job.attempt == 1;
@@ -137,7 +161,7 @@ void assign_from(State& s, Demand& demand, uint8_t priority) {
   while (Job* job = head_of(demand, priority)) {
     Worker* worker = find_candidate(s, demand);
     if (worker == nullptr) return;
-    if (demand.emptying == worker) stop_emptying(demand);
+    if (demand.emptying == worker) stop_emptying(s, demand);
     end_turn_of_run(demand, priority);
     assign(s, *job, *worker);
   }
@@ -174,14 +198,13 @@ void join_group(State& s, Worker& worker) {
   }
   ++group->workers;
   worker.group = group.get();
-  update_place(worker);
+  update_place(s, worker);
 }
 
 void leave_group(State& s, Worker& worker) {
   if (worker.group == nullptr) return;
-  if (worker.reserved != nullptr) stop_emptying(*worker.reserved);
-  if (worker.place) worker.group->candidates.erase(*worker.place);
-  worker.place.reset();
+  if (worker.reserved != nullptr) stop_emptying(s, *worker.reserved);
+  leave_place(worker);
   if (--worker.group->workers == 0) {
     ++s.group_generation;
     s.groups.erase(signature(worker));
@@ -189,30 +212,19 @@ void leave_group(State& s, Worker& worker) {
   worker.group = nullptr;
 }
 
-void update_place(Worker& worker) {
+void update_place(State& s, Worker& worker) {
   if (worker.group == nullptr) return;
-  auto& candidates = worker.group->candidates;
-  const bool is_candidate = worker.takes_work() && worker.has_credit();
-  if (!is_candidate) {
-    if (worker.place) candidates.erase(*worker.place);
-    worker.place.reset();
-    return;
-  }
-  const Group::Order place = order_of(worker);
-  if (!worker.place) {
-    candidates.insert(place);
-  } else if (*worker.place < place || place < *worker.place) {
-    auto node = candidates.extract(*worker.place);
-    node.value() = place;
-    candidates.insert(std::move(node));
-  }
-  worker.place = place;
+  if (!worker.takes_work() || !worker.has_credit()) return leave_place(worker);
+  const uint32_t load = load_of(worker);
+  if (worker.place && worker.place->load == load) return;
+  leave_place(worker);
+  take_place(worker, {load, ++s.placements});
 }
 
-void stop_emptying(Demand& demand) {
+void stop_emptying(State& s, Demand& demand) {
   if (demand.emptying == nullptr) return;
   demand.emptying->reserved = nullptr;
-  update_place(*demand.emptying);
+  update_place(s, *demand.emptying);
   demand.emptying = nullptr;
 }
 
@@ -243,13 +255,13 @@ namespace {
 Worker* find_free(State& s, Demand& demand) {
   if (is_directed(demand.key)) return find_named(s, demand.key);
   refresh_groups(s, demand);
-  const Group::Order* best = nullptr;
+  Worker* best = nullptr;
   for (const Group* group : demand.groups) {
     if (group->candidates.empty()) continue;
-    const Group::Order& first = *group->candidates.begin();
-    if (best == nullptr || first < *best) best = &first;
+    Worker* const first = group->candidates.begin()->second.front();
+    if (best == nullptr || *first->place < *best->place) best = first;
   }
-  return best ? best->worker : nullptr;
+  return best;
 }
 
 // For a job that must be alone: a worker with empty hands. If there is none, one gets no further
@@ -261,16 +273,16 @@ Worker* find_empty(State& s, Demand& demand) {
       // Somebody else may have become idle first.
       Worker* const other = find_free(s, demand);
       if (other == nullptr || !other->jobs.empty()) return nullptr;
-      stop_emptying(demand);
+      stop_emptying(s, demand);
       return other;
     }
-    stop_emptying(demand);
+    stop_emptying(s, demand);
   }
   Worker* const best = find_free(s, demand);
   if (best == nullptr || best->jobs.empty()) return best;
   demand.emptying = best;
   best->reserved = &demand;
-  update_place(*best);
+  update_place(s, *best);
   for (Job* job = best->jobs.front(); job != nullptr; job = JobsInHand::next(job)) {
     // One that is assigned in this very turn is still on its way: it would come after its recall.
     const bool has_left = job->assigned != s.now.wall;

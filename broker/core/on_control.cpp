@@ -43,7 +43,7 @@ void put_drain(State& s, const WorkerFacts& facts, bool draining) {
 void set_drained(State& s, Worker& worker, bool draining) {
   worker.drained = draining;
   put_drain(s, *worker.facts, draining);
-  update_place(worker);
+  update_place(s, worker);
   if (!draining || !worker.online) return;
   for (Job* job = worker.jobs.front(); job != nullptr; job = JobsInHand::next(job)) {
     if (!job->started) s.outbox.recall(worker.session, {job->id, job->attempt, job->nonce});

@@ -96,7 +96,7 @@ void on_final(State& s, Worker& worker, Final&& m) {
     ++(verdict == FinalAck::Verdict::duplicate ? s.counts.duplicate : s.counts.stale);
     ack.refused.push_back({entry.token, verdict});
   }
-  update_place(worker);
+  update_place(s, worker);
   s.outbox.send_lazily(worker.session, std::move(ack));
 }
 

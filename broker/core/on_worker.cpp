@@ -171,8 +171,9 @@ void watch_pinned(State& s, const WorkerId& id) {
 void go_offline(State& s, Worker& worker) {
   leave_group(s, worker);
   worker.online = false;
-  const auto mine = s.worker_of_session.find(worker.session);
-  if (mine != s.worker_of_session.end() && mine->second == &worker) s.worker_of_session.erase(mine);
+  if (s.worker_of_session.find(worker.session) == &worker) {
+    s.worker_of_session.erase(worker.session);
+  }
   worker.session = SessionId::none;
   const auto name = s.online_by_name.find(worker.facts->name);
   if (name != s.online_by_name.end() && name->second == &worker) s.online_by_name.erase(name);
@@ -191,8 +192,8 @@ void on_ready(State& s, SessionId session, Ready&& m) {
   Worker& worker = worker_of(s, m.facts.id);
   const bool same_boot = worker.boot == m.boot;
   if (worker.online) go_offline(s, worker);  // its old connection
-  const auto other = s.worker_of_session.find(session);
-  if (other != s.worker_of_session.end()) on_disconnect(s, *other->second);  // it was another one
+  Worker* const other = s.worker_of_session.find(session);
+  if (other != nullptr) on_disconnect(s, *other);  // it was another one
   if (!same_boot) {
     worker.lost_jobs.clear();
     worker.done = worker.failed = 0;
@@ -216,7 +217,7 @@ void on_ready(State& s, SessionId session, Ready&& m) {
   worker.last_seen = s.now.mono;
   worker.lease_until = s.now.mono + Micros(s.config.lease);
   s.next_lease = std::min(s.next_lease, worker.lease_until + Micros(1));
-  s.worker_of_session[session] = &worker;
+  s.worker_of_session.set(session, worker);
   s.online_by_name[worker.facts->name] = &worker;
   if (same_boot) forgive_losses(s, worker);
 
@@ -259,7 +260,7 @@ void on_heartbeat(State& s, Worker& worker, Heartbeat&& m) {
       look_at_life(s, *job, item);  // the job may be gone afterwards
     }
   }
-  update_place(worker);
+  update_place(s, worker);
 }
 
 void on_disconnect(State& s, Worker& worker) {

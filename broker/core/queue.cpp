@@ -65,7 +65,7 @@ void release(State& s, SpecEntry* entry) {
     demand.queues.erase({queue.priority, queue.run});
   }
   if (demand.queues.empty()) {
-    stop_emptying(demand);
+    stop_emptying(s, demand);
     s.demands.erase(Demand::Key(demand.key));
   }
   s.specs.erase({entry->raw.str(), entry->pinned, entry->alone});
@@ -97,7 +97,7 @@ void dequeue(State& s, Job& job) {
   if (queue.jobs.empty()) demand.turns[queue.priority].remove(&queue);
   if (--demand.queued == 0) {
     s.ready.remove(&demand);
-    stop_emptying(demand);
+    stop_emptying(s, demand);
   }
   --s.counts.queued;
   s.counts.queued_bytes -= job.input_size;

@@ -21,6 +21,7 @@
 #include "broker/core/job_table.h"
 #include "broker/core/list.h"
 #include "broker/core/outbox.h"
+#include "protocol/base/flat_map.h"
 
 namespace zgrid::broker {
 
@@ -145,53 +146,78 @@ struct Demand {
 };
 using ReadyDemands = List<Demand, &Demand::ready_link>;
 
-// Workers with equal services, tags and version.
-struct Group {
-  struct Order {
-    uint32_t load = 0;       // attempts in hand per slot, in thousandths
-    uint64_t last_used = 0;  // ties go round robin
-    uint64_t number = 0;     // the worker's, so that the order never depends on an address
-    Worker* worker = nullptr;
-    friend bool operator<(const Order& a, const Order& b) {
-      return std::tie(a.load, a.last_used, a.number) < std::tie(b.load, b.last_used, b.number);
-    }
-  };
-  std::vector<std::string> services;  // sorted
-  std::vector<std::pair<std::string, std::string>> tags;
-  std::string version;
-  std::set<Order> candidates;  // online, not draining, with credit
-  size_t workers = 0;          // all that are online
+// Where a worker stands among its group's candidates.
+struct Place {
+  uint32_t load = 0;   // attempts in hand per slot, in thousandths
+  uint64_t since = 0;  // counts: of equal ones who has waited longest is first
+  friend auto operator<=>(const Place&, const Place&) = default;
 };
 
 struct Worker {
-  WorkerFactsRef facts;
-  BootId boot;
-  uint64_t number = 0;
+  // What every assignment and every result touches comes first: with thousands of workers these
+  // lines of memory are what matching costs.
   SessionId session = SessionId::none;
+  MonoTime lease_until, last_seen;
+  JobsInHand jobs;  // in order of assignment
+  uint32_t slots = 1, window = 1;
+  uint32_t alone = 0;  // of the jobs in hand, those that must be alone
   bool online = false;
   bool drained = false;   // by `zgrid drain`: stored, belongs to the id
   bool draining = false;  // by SIGTERM: belongs to the boot id
-  uint32_t slots = 1, window = 1;
-  uint32_t load_permille = 0;
-  std::vector<std::pair<std::string, std::string>> tags;
-  std::vector<std::string> services;
-  MonoTime lease_until, last_seen, lost_at;
-  std::vector<JobId> lost_jobs;  // whose losses are taken back if it returns in time
-  JobsInHand jobs;               // in order of assignment
-  uint32_t alone = 0;            // of them, those that must be alone
-  Demand* reserved = nullptr;    // that it is being emptied for
-  bool overfull = false;         // more in hand than slots; counted in State::overfull
+  bool overfull = false;  // more in hand than slots; counted in State::overfull
   Group* group = nullptr;
-  std::optional<Group::Order> place;  // in group->candidates
+  std::optional<Place> place;  // among the group's candidates
+  Link<Worker> place_link;
+  Demand* reserved = nullptr;  // that it is being emptied for
+  WorkerFactsRef facts;
   uint64_t last_used = 0;
   uint64_t done = 0, failed = 0;
   Usage usage;
+
+  uint64_t number = 0;
+  BootId boot;
+  uint32_t load_permille = 0;
+  std::vector<std::pair<std::string, std::string>> tags;
+  std::vector<std::string> services;
+  MonoTime lost_at;
+  std::vector<JobId> lost_jobs;    // whose losses are taken back if it returns in time
   std::optional<int32_t> skew_ms;  // of its clock, as its last heartbeat told
 
   [[nodiscard]] bool takes_work() const { return online && !drained && !draining; }
   [[nodiscard]] bool has_credit() const {
     return jobs.size() < window && alone == 0 && reserved == nullptr;
   }
+};
+using Candidates = List<Worker, &Worker::place_link>;
+
+// Workers with equal services, tags and version.
+struct Group {
+  std::vector<std::string> services;  // sorted
+  std::vector<std::pair<std::string, std::string>> tags;
+  std::string version;
+  // Online, not draining, with credit: by their load, who came to it first in front. No list is
+  // empty.
+  std::map<uint32_t, Candidates> candidates;
+  std::map<uint32_t, Candidates>::node_type spare;  // of a list that became empty
+  size_t workers = 0;                               // all that are online
+};
+
+// The workers by their sessions: every message of a worker begins here.
+class SessionTable {
+ public:
+  // Null if it is no worker's.
+  [[nodiscard]] Worker* find(SessionId session) const {
+    const auto place = places_.find(static_cast<uint64_t>(session));
+    return place ? reinterpret_cast<Worker*>(static_cast<uintptr_t>(*place)) : nullptr;
+  }
+  void set(SessionId session, Worker& worker) {
+    places_.set(static_cast<uint64_t>(session), reinterpret_cast<uintptr_t>(&worker));
+  }
+  void erase(SessionId session) { places_.erase(static_cast<uint64_t>(session)); }
+  [[nodiscard]] size_t size() const { return places_.size(); }
+
+ private:
+  NumberMap places_;
 };
 
 struct ClientSession {
@@ -260,13 +286,13 @@ struct State {
   uint64_t group_generation = 1;
 
   std::map<WorkerId, std::unique_ptr<Worker>> workers;
-  std::unordered_map<SessionId, Worker*> worker_of_session;
+  SessionTable worker_of_session;
   std::map<std::string, Worker*> online_by_name;
   std::map<SessionId, ClientSession> clients;
   std::map<WorkerId, std::string> drained;  // names; also of workers that are not here
   size_t overfull = 0;                      // workers with more in hand than slots
   uint64_t next_worker_number = 1;
-  uint64_t assignments = 0;
+  uint64_t assignments = 0, placements = 0;
 
   Core::Counts counts;
   std::array<uint64_t, kJobStatusCount> by_status{};
@@ -290,11 +316,11 @@ void end_turn_of_run(Demand& demand, uint8_t priority);
 
 void join_group(State& s, Worker& worker);
 void leave_group(State& s, Worker& worker);
-void update_place(Worker& worker);  // after its load, credit or state changed
+void update_place(State& s, Worker& worker);  // after its load, credit or state changed
 void add_in_hand(State& s, Worker& worker, Job& job);
 void remove_in_hand(State& s, Job& job);
 void count_overfull(State& s, Worker& worker);
-void stop_emptying(Demand& demand);  // whoever is being emptied for it
+void stop_emptying(State& s, Demand& demand);  // whoever is being emptied for it
 Worker* find_candidate(State& s, Demand& demand);
 // Whether a worker that is online could ever run it, busy or not.
 bool anyone_offers(State& s, Demand& demand);

@@ -35,6 +35,7 @@ void TurnRules::on_broker_start(const std::map<JobId, Row>& rows) {
   started_at_.reset();
   purges_ = committed_purges_;
   kept_ = kept_bytes_ = 0;
+  kept_ends_.clear();
   for (const auto& [id, row] : rows) {
     if (row.forgotten) continue;
     Job& job = jobs_[id];
@@ -46,6 +47,7 @@ void TurnRules::on_broker_start(const std::map<JobId, Row>& rows) {
       job.ended = row.end->ended;
       job.bytes = broker::stored_bytes(row.job.input.data.size(), row.end->output.data.size());
       if (!row.purged) {
+        kept_ends_.insert(*job.ended);
         ++kept_;
         kept_bytes_ += job.bytes;
       }
@@ -205,6 +207,7 @@ void TurnRules::apply(const PutEnd& record) {
   }
   take_from_hand(*job);
   job->ended = record.ended;
+  kept_ends_.insert(record.ended);
   job->bytes = broker::stored_bytes(job->accepted.input.data.size(), record.output.data.size());
   ++kept_;
   kept_bytes_ += job->bytes;
@@ -256,6 +259,9 @@ void TurnRules::apply(const broker::Purge& record) {
       check_order(*job);
     }
     job->purged = true;
+    if (const auto end = kept_ends_.find(*job->ended); end != kept_ends_.end()) {
+      kept_ends_.erase(end);
+    }
     --kept_;
     kept_bytes_ -= job->bytes;
     purged.jobs.push_back(one.id);
@@ -265,11 +271,8 @@ void TurnRules::apply(const broker::Purge& record) {
 // The oldest goes first.
 void TurnRules::check_order(const Job& job) {
   if (went_back_) return;
-  for (const auto& [id, other] : jobs_) {
-    if (other.ended && !other.purged && *other.ended < *job.ended) {
-      return violate("job " + brief(job.accepted.id) + " is purged before an older one, " +
-                     brief(id));
-    }
+  if (!kept_ends_.empty() && *kept_ends_.begin() < *job.ended) {
+    violate("job " + brief(job.accepted.id) + " is purged before an older one");
   }
 }
 

@@ -106,6 +106,7 @@ class TurnRules {
   std::map<uint64_t, Purged> purges_;
   std::set<std::pair<GridTime, JobId>> deadlines_;
   uint64_t kept_ = 0, kept_bytes_ = 0;
+  std::multiset<GridTime> kept_ends_;  // of the jobs that are kept
 
   Now now_;
   std::optional<MonoTime> started_at_;

@@ -279,6 +279,32 @@ TEST_F(WorkTest, WorkThatWaitsBehindALongJobIsTakenBackForAnIdleWorker) {
   EXPECT_EQ(assigned_one(kBob).job, waiting.job);
 }
 
+TEST_F(WorkTest, OfEquallyLoadedWorkersTheOneThatWaitsLongestIsNext) {
+  hello();
+  join(kAda, ready("ada"));
+  join(kBob, ready("bob"));
+  const Token first = running(spec(), kAda);
+  const Token second = running(spec(), kBob);
+  finish(kBob, second);
+  expect_final_ack(kBob);
+  next<Results>(kClient);
+  finish(kAda, first);
+  expect_final_ack(kAda);
+  next<Results>(kClient);
+  running(spec(), kBob);
+  running(spec(), kAda);
+}
+
+TEST_F(WorkTest, OfWorkersWithManySlotsEachGetsOneInTurn) {
+  hello();
+  join(kAda, ready("ada", 4096));  // a job more does not change its load by a thousandth
+  join(kBob, ready("bob", 4096));
+  for (int i = 0; i < 3; ++i) {
+    running(spec(), kAda);
+    running(spec(), kBob);
+  }
+}
+
 TEST_F(WorkTest, AJobThatNobodyCanRunDoesNotKeepOthersBehindALongOne) {
   hello();
   Ready ada = ready("ada");
