@@ -20,7 +20,7 @@ class Store(unittest.TestCase):
         return done
 
     def fill(self, kill=False):
-        """A store with five jobs that ended and one that waits; its broker has stopped, or was killed."""
+        """A store with five jobs that ended and one that waits; its broker has stopped, or died."""
         broker = self.grid.broker()
         worker = self.grid.worker("ann")
         jobs = [self.grid.submit("zgrid.echo", f"text {i}") for i in range(5)]
