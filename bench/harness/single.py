@@ -3,7 +3,7 @@ import json
 import os
 import time
 
-from harness.lab import Failed, Grid, cpu_seconds, output_of, resident_bytes, until
+from harness.lab import Grid, cpu_seconds, output_of, resident_bytes, until
 
 SETTLE_SECONDS = 5  # what follows a start is not idle
 MANY_IN_FLIGHT = {"ZGRID_BROKER__IN_FLIGHT_MAX": "100000000"}
@@ -37,20 +37,11 @@ def idle(lab, workers=100, seconds=20):
         return 100 * (cpu_seconds(grid.broker) - used) / (time.monotonic() - begun)
 
 
-def matching(lab, repetitions):
-    """Time of one job in the core alone, with 10,000 idle workers over that with one."""
-    text = output_of([lab.program("bench/micro/core_bench"),
-                      "--benchmark_filter=BM_Workers/(1|10000)$", "--benchmark_format=json",
-                      f"--benchmark_repetitions={repetitions}",
-                      "--benchmark_enable_random_interleaving=true"], timeout=600)
-    times = {}
-    for run in json.loads(text)["benchmarks"]:
-        if run["run_type"] == "iteration":
-            times.setdefault(run["run_name"], []).append(run["real_time"])
-    one, many = (times.get(f"BM_Workers/{count}") for count in (1, 10_000))
-    if not one or not many:
-        raise Failed("core_bench did not print both rows")
-    return [b / a for a, b in zip(one, many)]
+def matching(lab, rounds=20, jobs=10_000_000, workers=10_000):
+    """CPU of a job in the core alone, in virtual time: with so many workers over that with one."""
+    text = output_of([lab.program("bench/sim/bench_sim"), "--json", "--workers", f"1,{workers}",
+                      "--jobs", str(jobs), "--rounds", str(rounds)], timeout=600)
+    return json.loads(text)["rows"][1]["ratios"]
 
 
 def rows(lab, pairs):
@@ -60,7 +51,7 @@ def rows(lab, pairs):
         "queued-memory": [run["bytes_per_job"] for run in million],
         "restart": [run["first_dispatch_s"] for run in million],
         "idle": [idle(lab)],
-        "matching-cost": matching(lab, pairs),
+        "matching-cost": matching(lab),
     }
 
 
