@@ -1,6 +1,6 @@
 # Programs with their libraries inside. `zgrid submit` in a script is a process for each job, and to
 # load 23 shared libraries (libzmq brings Kerberos and two multicast transports along) takes longer
-# than all else before its first packet. Installed archives (cmake/install.cmake) do not contain any.
+# than all else before its first packet. Installed archives (cmake/install.cmake) contain none.
 #
 # Where an archive is missing, or they do not link, and for sanitizers, which must see what
 # libraries call, the shared ones are used.

@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <iterator>
+#include <set>
+#include <sstream>
+
 #include "client/cli/grammar.h"
 
 namespace zgrid::cli {
@@ -24,6 +28,12 @@ C parsed(const Arguments& arguments) {
   return std::get<C>(result->command);
 }
 
+// CLI11 lists what an option excludes in an order of its own, another one each time.
+std::multiset<std::string> words_of(const std::string& text) {
+  std::istringstream stream(text);
+  return {std::istream_iterator<std::string>(stream), {}};
+}
+
 // A verb that comes first is parsed without the others, one after a global option among all.
 TEST(ParseTest, AVerbIsTheSameWithAndWithoutTheOthers) {
   for (const VerbInfo& verb : grammar().verbs) {
@@ -31,8 +41,8 @@ TEST(ParseTest, AVerbIsTheSameWithAndWithoutTheOthers) {
     const auto among_all = parse({"--quiet", verb.name, "--help"});
     ASSERT_TRUE(alone) << verb.name;
     ASSERT_TRUE(among_all) << verb.name;
-    EXPECT_EQ(std::get<HelpCommand>(alone->command).text,
-              std::get<HelpCommand>(among_all->command).text);
+    EXPECT_EQ(words_of(std::get<HelpCommand>(alone->command).text),
+              words_of(std::get<HelpCommand>(among_all->command).text));
   }
   const auto unknown = parse({"nonsense"});
   const auto extra = parse({"submit", "broker"});
