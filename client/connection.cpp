@@ -8,6 +8,9 @@
 namespace zgrid::client {
 namespace {
 
+// What Links will count the first welcome as.
+constexpr uint64_t kFirstSession = 1;
+
 Links::Options link_options(const Connection::Options& options) {
   Links::Options links;
   links.endpoints = options.endpoints;
@@ -125,6 +128,8 @@ void Connection::run(Millis max_wait, std::span<const int> fds) {
   MonoTime now = options_.clock().mono;
   links_.turn(now);
   bool heard = receive(now);
+  // Whoever fails to connect hears of that, not of a submit that is out of time by now.
+  if (links_.state() == Links::State::failed) return finish_all(links_.error());
   heard |= on_time(now);
   send_all(now);
   if (links_.state() == Links::State::failed) return finish_all(links_.error());
@@ -191,6 +196,11 @@ bool Connection::has_unsent() const {
 bool Connection::is_flushed() const { return is_up() && !has_unsent(); }
 
 void Connection::send_all(MonoTime now) {
+  if (session_ == 0 && options_.submit_ahead) {
+    outbox_.flush(kFirstSession, next_request_, [&](const protocol::Message& message) {
+      return links_.send_ahead(protocol::encode(message));
+    });
+  }
   if (!is_up()) return;
   const auto send = [&](const protocol::Message& message) {
     if (!links_.send(protocol::encode(message))) return false;
@@ -211,6 +221,7 @@ void Connection::on_new_session() {
   const bool is_first = session_ == 0;
   session_ = links_.session();
   last_sent_ = options_.clock().mono;
+  if (is_first && links_.lost_ahead()) outbox_.doubt_all();
   if (!is_first) rewatch();
 }
 
@@ -265,7 +276,10 @@ bool Connection::on_time(MonoTime now) {
 
 void Connection::finish_all(const Error& error) {
   for (const auto& refusal : std::exchange(invalid_, {})) refuse(refusal);
-  for (const auto& refusal : outbox_.fail_all(error)) refuse(refusal);
+  for (auto& refusal : outbox_.fail_all(error)) {
+    if (!links_.was_reached()) refusal.error.effect = Effect::none;
+    refuse(refusal);
+  }
   for (auto& [request, call] : std::exchange(calls_, {})) finish(call, error);
   watched_.clear();
   if (!std::exchange(is_over_, true)) listener_.on_lost(error);

@@ -75,6 +75,9 @@ class Connection {
     std::vector<Keys> keys;              // one, or two during a rotation of the secret
     std::string user_host;               // user@host: whose newest job `last` is
     std::string program_version;
+    // Submits do not wait for the welcome if there is one place to connect to: a round trip less
+    // for who submits one job.
+    bool submit_ahead = false;
     Millis connect_timeout{10'000};
     Millis reconnect{300'000};
     Clock clock = system_now;
@@ -173,7 +176,7 @@ class Connection {
   // Results that came before the acknowledgement that tells whose they are.
   std::unordered_map<JobId, protocol::Results> early_;
   uint64_t next_request_ = 1;
-  uint64_t session_ = 0;
+  uint64_t session_ = 0;  // as of Links
   MonoTime last_sent_;
   bool is_over_ = false;
 };

@@ -85,10 +85,12 @@ void Links::on_link_event(Link& link, const LinkEvent& event, MonoTime now) {
     case LinkEvent::What::ready:
       link.failures = 0;
       link.dead = false;
+      was_reached_ = true;
       if (link.hello_queued) {
         link.hello_queued = false;
         return;
       }
+      lost_ahead_ = true;
       on_link_down(link, now);  // in case its end was not seen
       link.dealer->send(hello_);
       return;
@@ -187,6 +189,11 @@ void Links::on_goodbye(Link& link) {
 
 bool Links::send(const protocol::Frames& frames) {
   return state_ == State::up && active_->dealer->send(frames);
+}
+
+bool Links::send_ahead(const protocol::Frames& frames) {
+  const bool has_one_aim = !options_.finder && options_.keys.size() == 1 && links_.size() == 1;
+  return has_one_aim && state_ == State::connecting && links_.front()->dealer->send(frames);
 }
 
 void Links::give_up_if_due(MonoTime now) {

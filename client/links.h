@@ -60,12 +60,19 @@ class Links {
   bool receive(protocol::Message& into, bool pinned);
   // False while not up, or when the queue is full.
   bool send(const protocol::Frames& frames);
+  // Queues a message behind the first hello, before anybody answered it; false where it must wait
+  // for the welcome: more than one link is tried, or one was up already.
+  bool send_ahead(const protocol::Frames& frames);
   void wait(Millis timeout, std::span<const int> fds);
   void wake();
 
   [[nodiscard]] State state() const { return state_; }
   // Set once the state is failed.
   [[nodiscard]] const Error& error() const { return error_; }
+  // Whether a handshake succeeded yet: before the first, nothing was received by anybody.
+  [[nodiscard]] bool was_reached() const { return was_reached_; }
+  // Whether what was sent ahead may have been lost: another link had to be greeted.
+  [[nodiscard]] bool lost_ahead() const { return lost_ahead_; }
   // Counts welcomes: when it changes, everything outstanding must be sent again.
   [[nodiscard]] uint64_t session() const { return session_; }
   [[nodiscard]] const protocol::Welcome& welcome() const { return welcome_; }
@@ -108,6 +115,8 @@ class Links {
   std::mutex waker_mutex_;
   size_t next_ = 0;  // round robin while connecting
   uint64_t session_ = 0;
+  bool was_reached_ = false;
+  bool lost_ahead_ = false;
   protocol::Welcome welcome_;
   std::string endpoint_;
   Error error_;

@@ -1,12 +1,16 @@
 #include "client/outbox.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "protocol/base/check.h"
 #include "protocol/base/units.h"
 
 namespace zgrid::client {
 namespace {
+
+// A session that never is: sent, and to be sent again.
+constexpr uint64_t kDoubtful = std::numeric_limits<uint64_t>::max();
 
 Failure too_long(std::string_view what, size_t max) {
   return fail(Errc::bad_input,
@@ -143,6 +147,12 @@ void Outbox::flush(uint64_t session, uint64_t& next_request,
     }
     batch.session = session;
     open_ = false;  // only the last batch can be open, and what was sent takes no more
+  }
+}
+
+void Outbox::doubt_all() {
+  for (auto& [key, batch] : batches_) {
+    if (batch.session != 0) batch.session = kDoubtful;
   }
 }
 

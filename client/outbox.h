@@ -62,6 +62,8 @@ class Outbox {
   // Sends what was not sent in this session, oldest first, until `send` says false.
   void flush(uint64_t session, uint64_t& next_request,
              const std::function<bool(const protocol::Message&)>& send);
+  // What was sent may have been lost: it is sent again in whatever session comes.
+  void doubt_all();
   // Nothing if that request is not (any more) of this outbox. Entries refused for a reason that
   // passes are taken out of the ack and submitted again at their next_try(), all of them at once.
   std::optional<Acked> on_ack(protocol::SubmitAck ack, MonoTime now);

@@ -51,16 +51,21 @@ void Session::Leave::operator()(Session* session) const {
   }
 }
 
-Result<Session::Ptr> Session::open(App& app) {
+Result<Session::Ptr> Session::start(App& app) {
   auto settings = load_settings(app);
   if (!settings) return fail(settings.error());
   auto roots = load_roots(app, *settings);
   if (!roots) return fail(roots.error());
-  auto opened = open_at(app, *settings, Place{app.globals.brokers, std::move(*roots)});
-  if (!opened) return fail(opened.error());
-  Ptr session(opened->release());
+  Ptr session(new Session(app));
+  session->connect(*settings, Place{app.globals.brokers, std::move(*roots)}, true);
+  return session;
+}
+
+Result<Session::Ptr> Session::open(App& app) {
+  auto session = start(app);
+  if (!session) return session;
   // Whoever fails to connect hears of that, not of a question that ran out of time.
-  Session& s = *session;
+  Session& s = **session;
   switch (s.wait([&s] { return s.connection_->is_up(); })) {
     case End::done: return session;
     case End::signal: Signals::die_by(s.signal_);
@@ -73,11 +78,11 @@ Result<Session::Ptr> Session::open(App& app) {
 Result<std::unique_ptr<Session>> Session::open_at(App& app, const conf::Settings& settings,
                                                   Place place) {
   std::unique_ptr<Session> session(new Session(app));
-  session->connect(settings, std::move(place));
+  session->connect(settings, std::move(place), false);
   return session;
 }
 
-void Session::connect(const conf::Settings& settings, Place place) {
+void Session::connect(const conf::Settings& settings, Place place, bool submit_ahead) {
   client::Connection::Options options;
   options.endpoints = std::move(place.endpoints);
   for (std::string& endpoint : options.endpoints) {
@@ -89,6 +94,7 @@ void Session::connect(const conf::Settings& settings, Place place) {
   }
   options.user_host = app_.user_host;
   options.program_version = app_.version;
+  options.submit_ahead = submit_ahead;
   options.connect_timeout = settings.client.connect_timeout;
   options.reconnect = settings.client.reconnect;
   if (app_.globals.timeout) {
@@ -122,10 +128,7 @@ Session::End Session::wait(const std::function<bool()>& done, MonoTime alarm_at,
 }
 
 // Before anybody authenticated, the connection's own timeout tells more (69).
-bool Session::is_out_of_time(MonoTime now) const {
-  const bool was_up = connection_->is_up() || !connection_->endpoint().empty();
-  return was_up && now >= deadline_;
-}
+bool Session::is_out_of_time(MonoTime now) const { return was_up() && now >= deadline_; }
 
 Session::End Session::turn(Millis nap, int input) {
   if (connection_->is_over()) return End::lost;

@@ -33,6 +33,9 @@ class Session final : public client::Listener {
 
   // As options and configuration say. Returns when a broker has welcomed us.
   static Result<Ptr> open(App& app);
+  // Returns at once; submits do not wait for the welcome, either. Who cannot connect hears of it as
+  // of a connection that was lost.
+  static Result<Ptr> start(App& app);
   // Starts connecting.
   static Result<std::unique_ptr<Session>> open_at(App& app, const conf::Settings& settings,
                                                   Place place);
@@ -59,6 +62,8 @@ class Session final : public client::Listener {
   // The end of --timeout, or of what a single question may take.
   [[nodiscard]] MonoTime deadline() const { return deadline_; }
   [[nodiscard]] MonoTime answer_deadline() const;
+  // Whether a broker ever welcomed us.
+  [[nodiscard]] bool was_up() const { return !connection_->endpoint().empty(); }
   [[nodiscard]] int signal() const { return signal_; }
   [[nodiscard]] const Error& lost_error() const { return lost_; }
   // As long as there is no --timeout a broker that is away is waited for.
@@ -73,7 +78,7 @@ class Session final : public client::Listener {
 
  private:
   explicit Session(App& app) : app_(app), signals_{SIGINT, SIGTERM, SIGHUP} {}
-  void connect(const conf::Settings& settings, Place place);
+  void connect(const conf::Settings& settings, Place place, bool submit_ahead);
   [[nodiscard]] bool is_out_of_time(MonoTime now) const;
   Result<protocol::Answer> answer_of(const std::function<void(client::AnswerDone)>& ask_connection);
 

@@ -65,6 +65,7 @@ int not_acknowledged(App& app, Session& session, Session::End end, const JobId& 
     case Session::End::done: break;
     case Session::End::lost: return fail_with(app, session.lost_error());
     case Session::End::signal:
+      if (!session.was_up()) return 128 + session.signal();
       app.out.note(message + " yet; " + hint);
       return 128 + session.signal();
     case Session::End::timeout:
@@ -165,7 +166,8 @@ int submit(App& app, Session& session, const SubmitCommand& command, Prepared pr
 int run(App& app, const SubmitCommand& command) {
   auto prepared = prepare(app, command);
   if (!prepared) return fail_with(app, prepared.error());
-  auto session = Session::open(app);
+  const bool is_one = std::holds_alternative<PreparedJob>(*prepared);
+  auto session = is_one ? Session::start(app) : Session::open(app);
   if (!session) return fail_with(app, session.error());
   const int exit = submit(app, **session, command, std::move(*prepared), false);
   if ((*session)->signal() != 0) Signals::die_by((*session)->signal());

@@ -10,12 +10,14 @@ class ConnectionTest : public ::testing::Test {
  protected:
   using What = protocol::LinkEvent::What;
 
-  void open(std::vector<std::string> endpoints = {"tcp://127.0.0.1:5670"}, size_t keys = 1) {
+  void open(std::vector<std::string> endpoints = {"tcp://127.0.0.1:5670"}, size_t keys = 1,
+            bool submit_ahead = false) {
     Connection::Options options;
     options.endpoints = std::move(endpoints);
     options.keys.resize(keys);
     for (size_t i = 0; i < keys; ++i) options.keys[i].server_public_key = "key" + std::to_string(i);
     options.user_host = "me@here";
+    options.submit_ahead = submit_ahead;
     options.clock = broker_.clock();
     options.open_dealer = broker_.opener();
     connection_.emplace(std::move(options), heard_);

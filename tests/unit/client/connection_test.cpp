@@ -51,6 +51,67 @@ TEST_F(ConnectionTest, NothingIsSentBeforeTheWelcome) {
   EXPECT_EQ(broker_.take<protocol::Submit>().jobs.size(), 1u);
 }
 
+TEST_F(ConnectionTest, ASubmitGoesAheadOfTheWelcomeOnceIfAskedTo) {
+  open({"tcp://127.0.0.1:5670"}, 1, true);
+  const JobId job = submit();
+  turn();
+  broker_.take<protocol::Hello>();
+  const auto sent = broker_.take<protocol::Submit>();
+  ASSERT_EQ(sent.jobs.size(), 1u);
+  EXPECT_EQ(sent.jobs[0].id, job);
+  broker_.link(What::ready);
+  broker_.welcome();
+  protocol::SubmitAck ack;
+  ack.request = sent.request;
+  broker_.say(ack);
+  turn();
+  turn();
+  broker_.expect_silence();
+  ASSERT_EQ(heard_.accepted.size(), 1u);
+  EXPECT_TRUE(connection_->is_idle());
+}
+
+TEST_F(ConnectionTest, WhatWentAheadIsSentAgainIfTheBrokerHadToBeGreetedAgain) {
+  open({"tcp://127.0.0.1:5670"}, 1, true);
+  const JobId job = submit();
+  broker_.link(What::ready);
+  turn();
+  broker_.take<protocol::Hello>();
+  const auto lost = broker_.take<protocol::Submit>();
+  broker_.link(What::disconnected);
+  broker_.link(What::ready);
+  turn();
+  broker_.take<protocol::Hello>();
+  broker_.expect_silence();
+  broker_.welcome();
+  turn();
+  const auto again = broker_.take<protocol::Submit>();
+  ASSERT_EQ(again.jobs.size(), 1u);
+  EXPECT_EQ(again.jobs[0].id, job);
+  EXPECT_EQ(again.request, lost.request);
+}
+
+TEST_F(ConnectionTest, NothingGoesAheadWhereSeveralLinksAreTried) {
+  open({"tcp://127.0.0.1:5670"}, 2, true);
+  submit();
+  turn();
+  for (const size_t link : {0u, 1u}) {
+    broker_.take<protocol::Hello>(link);
+    broker_.expect_silence(link);
+  }
+}
+
+TEST_F(ConnectionTest, WhatWentAheadHadNoEffectIfNobodyShookHands) {
+  open({"tcp://127.0.0.1:5670"}, 1, true);
+  submit();
+  turn();
+  broker_.pass(Seconds{11});
+  turn();
+  ASSERT_EQ(heard_.refused.size(), 1u);
+  EXPECT_EQ(heard_.refused[0].second.code, Errc::no_broker);
+  EXPECT_EQ(heard_.refused[0].second.effect, Effect::none);
+}
+
 TEST_F(ConnectionTest, AResultIsReportedOnceWithItsWorkerAndName) {
   open_and_welcome();
   const JobId job = submit();
