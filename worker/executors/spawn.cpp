@@ -157,7 +157,10 @@ CloneResult clone_child(ChildTask& task) {
   sigset_t all;
   sigset_t before;
   ::sigfillset(&all);
-  // No handler of ours may run in the child, which shares our memory.
+  ::sigdelset(&all, SIGCHLD);
+  // No handler of ours may run in the child, which shares our memory. Nobody sends SIGCHLD to a
+  // child without children; that of a process of ours that ends meanwhile is ignored, but only as
+  // long as this thread does not block it: else it would wake another one, for nothing.
   ::pthread_sigmask(SIG_SETMASK, &all, &before);
   result.pid = ::clone(child_main, stack.data() + stack.size(),
                        CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &task, &result.pidfd);
