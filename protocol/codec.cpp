@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <msgpack.hpp>
 
 #include "protocol/base/check.h"
@@ -12,10 +13,33 @@
 namespace zgrid::protocol {
 namespace {
 
-// What msgpack::packer writes to.
-struct Buffer {
-  std::string bytes;
-  void write(const char* data, size_t size) { bytes.append(data, size); }
+// What msgpack::packer writes to: mostly a byte or two at a time, so that the way without growth is
+// a copy and nothing else.
+class Buffer {
+ public:
+  void write(const char* data, size_t size) {
+    if (static_cast<size_t>(end_ - at_) < size) grow(size);
+    std::memcpy(at_, data, size);
+    at_ += size;
+  }
+  Bytes take() {
+    bytes_.resize(used());
+    return Bytes::own(std::move(bytes_));
+  }
+
+ private:
+  static constexpr size_t kFirst = 512;
+  [[nodiscard]] size_t used() const { return static_cast<size_t>(at_ - bytes_.data()); }
+  void grow(size_t size) {
+    const size_t before = used();
+    bytes_.resize(std::max(kFirst, 2 * before + size));
+    at_ = bytes_.data() + before;
+    end_ = bytes_.data() + bytes_.size();
+  }
+
+  std::string bytes_;
+  char* at_ = bytes_.data();
+  char* end_ = at_;
 };
 using Packer = msgpack::packer<Buffer>;
 
@@ -192,14 +216,13 @@ Bytes pack_struct(const T& value) {
   Writer writer{buffer, pack, frames};
   writer.write(const_cast<T&>(value));  // a Writer only looks
   ZGRID_CHECK(frames.size() == 1);
-  return Bytes::own(std::move(buffer.bytes));
+  return buffer.take();
 }
 
 }  // namespace
 
 Frames encode(const Message& message) {
   Buffer buffer;
-  buffer.bytes.reserve(256);
   Packer pack(buffer);
   Frames frames(1);
   Writer writer{buffer, pack, frames};
@@ -208,7 +231,7 @@ Frames encode(const Message& message) {
   pack.pack_uint8(static_cast<uint8_t>(kind_of(message)));
   std::visit([&](auto& body) { writer.write(const_cast<std::decay_t<decltype(body)>&>(body)); },
              message);
-  frames[0] = Bytes::own(std::move(buffer.bytes));
+  frames[0] = buffer.take();
   return frames;
 }
 

@@ -55,25 +55,27 @@ struct Reader {
 
   // ---- primitives ---------------------------------------------------------------------
 
-  uint64_t big_endian(size_t bytes) {
+  template <size_t bytes>
+  uint64_t big_endian() {
     if (static_cast<size_t>(end - at) < bytes) {
       fail_with("the header ends inside a value");
       return 0;
     }
     uint64_t value = 0;
-    for (size_t i = 0; i < bytes; ++i) value = value << 8 | *at++;
+    for (size_t i = 0; i < bytes; ++i) value = value << 8 | at[i];
+    at += bytes;
     return value;
   }
-  uint8_t lead() { return static_cast<uint8_t>(big_endian(1)); }
+  uint8_t lead() { return static_cast<uint8_t>(big_endian<1>()); }
 
   uint64_t read_uint() {
     const uint8_t b = lead();
     if (b < 0x80) return b;
     switch (b) {
-      case 0xcc: return big_endian(1);
-      case 0xcd: return big_endian(2);
-      case 0xce: return big_endian(4);
-      case 0xcf: return big_endian(8);
+      case 0xcc: return big_endian<1>();
+      case 0xcd: return big_endian<2>();
+      case 0xce: return big_endian<4>();
+      case 0xcf: return big_endian<8>();
       default: fail_with("an unsigned integer was expected"); return 0;
     }
   }
@@ -81,10 +83,10 @@ struct Reader {
     if (at < end && *at >= 0xe0) return static_cast<int8_t>(*at++);
     if (at < end && *at >= 0xd0 && *at <= 0xd3) {
       const uint8_t b = *at++;
-      if (b == 0xd0) return static_cast<int8_t>(big_endian(1));
-      if (b == 0xd1) return static_cast<int16_t>(big_endian(2));
-      if (b == 0xd2) return static_cast<int32_t>(big_endian(4));
-      return static_cast<int64_t>(big_endian(8));
+      if (b == 0xd0) return static_cast<int8_t>(big_endian<1>());
+      if (b == 0xd1) return static_cast<int16_t>(big_endian<2>());
+      if (b == 0xd2) return static_cast<int32_t>(big_endian<4>());
+      return static_cast<int64_t>(big_endian<8>());
     }
     const uint64_t value = read_uint();
     if (value > static_cast<uint64_t>(INT64_MAX)) {
@@ -106,33 +108,33 @@ struct Reader {
   std::string_view read_str() {
     const uint8_t b = lead();
     if (b >= 0xa0 && b <= 0xbf) return take(b & 0x1f);
-    if (b == 0xd9) return take(big_endian(1));
-    if (b == 0xda) return take(big_endian(2));
-    if (b == 0xdb) return take(big_endian(4));
+    if (b == 0xd9) return take(big_endian<1>());
+    if (b == 0xda) return take(big_endian<2>());
+    if (b == 0xdb) return take(big_endian<4>());
     fail_with("a string was expected");
     return {};
   }
   std::string_view read_bin() {
     const uint8_t b = lead();
-    if (b == 0xc4) return take(big_endian(1));
-    if (b == 0xc5) return take(big_endian(2));
-    if (b == 0xc6) return take(big_endian(4));
+    if (b == 0xc4) return take(big_endian<1>());
+    if (b == 0xc5) return take(big_endian<2>());
+    if (b == 0xc6) return take(big_endian<4>());
     fail_with("bytes were expected");
     return {};
   }
   uint32_t read_array() {
     const uint8_t b = lead();
     if (b >= 0x90 && b <= 0x9f) return b & 0x0f;
-    if (b == 0xdc) return static_cast<uint32_t>(big_endian(2));
-    if (b == 0xdd) return static_cast<uint32_t>(big_endian(4));
+    if (b == 0xdc) return static_cast<uint32_t>(big_endian<2>());
+    if (b == 0xdd) return static_cast<uint32_t>(big_endian<4>());
     fail_with("a list was expected");
     return 0;
   }
   uint32_t read_map() {
     const uint8_t b = lead();
     if (b >= 0x80 && b <= 0x8f) return b & 0x0f;
-    if (b == 0xde) return static_cast<uint32_t>(big_endian(2));
-    if (b == 0xdf) return static_cast<uint32_t>(big_endian(4));
+    if (b == 0xde) return static_cast<uint32_t>(big_endian<2>());
+    if (b == 0xdf) return static_cast<uint32_t>(big_endian<4>());
     fail_with("a map was expected");
     return 0;
   }
@@ -160,11 +162,11 @@ struct Reader {
   uint64_t skip_long(uint8_t b) {
     switch (b) {
       case 0xc4:
-      case 0xd9: take(big_endian(1)); return 0;
+      case 0xd9: take(big_endian<1>()); return 0;
       case 0xc5:
-      case 0xda: take(big_endian(2)); return 0;
+      case 0xda: take(big_endian<2>()); return 0;
       case 0xc6:
-      case 0xdb: take(big_endian(4)); return 0;
+      case 0xdb: take(big_endian<4>()); return 0;
       case 0xcc:
       case 0xd0: take(1); return 0;
       case 0xcd:
@@ -175,10 +177,10 @@ struct Reader {
       case 0xcb:
       case 0xcf:
       case 0xd3: take(8); return 0;
-      case 0xdc: return big_endian(2);
-      case 0xdd: return big_endian(4);
-      case 0xde: return 2 * big_endian(2);
-      case 0xdf: return 2 * big_endian(4);
+      case 0xdc: return big_endian<2>();
+      case 0xdd: return big_endian<4>();
+      case 0xde: return 2 * big_endian<2>();
+      case 0xdf: return 2 * big_endian<4>();
       default: fail_with("a type that the protocol does not use"); return 0;
     }
   }
@@ -261,10 +263,10 @@ struct Reader {
   void read(double& value) {
     if (at < end && *at == 0xcb) {
       ++at;
-      value = std::bit_cast<double>(big_endian(8));
+      value = std::bit_cast<double>(big_endian<8>());
     } else if (at < end && *at == 0xca) {
       ++at;
-      value = std::bit_cast<float>(static_cast<uint32_t>(big_endian(4)));
+      value = std::bit_cast<float>(static_cast<uint32_t>(big_endian<4>()));
     } else {
       value = static_cast<double>(read_int());  // some libraries write 1.0 as 1
     }
