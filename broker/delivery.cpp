@@ -20,6 +20,27 @@ bool fits(const Frames& frames) {
                      [](const Bytes& frame) { return frame.size() <= limits::kFrameBytesMax; });
 }
 
+// Puts plain acknowledgements into the message; whatever cannot ride stays, and what is behind it.
+void take_along(std::vector<Message>& lazy, Message& message) {
+  auto* results = std::get_if<Results>(&message);
+  auto* request = std::get_if<Request>(&message);
+  if (results == nullptr && request == nullptr) return;
+  const size_t most = std::min(lazy.size(), limits::kRidingAcksMax);
+  size_t riding = 0;
+  for (; riding < most; ++riding) {
+    const auto* accepted = std::get_if<SubmitAck>(&lazy[riding]);
+    const auto* settled = std::get_if<FinalAck>(&lazy[riding]);
+    if (results != nullptr && accepted != nullptr && accepted->items.empty()) {
+      results->accepted.push_back(accepted->request);
+    } else if (request != nullptr && settled != nullptr && settled->refused.empty()) {
+      request->settled.push_back(settled->batch);
+    } else {
+      break;
+    }
+  }
+  lazy.erase(lazy.begin(), lazy.begin() + static_cast<ptrdiff_t>(riding));
+}
+
 }  // namespace
 
 Delivery::Delivery(Router& router, Sessions& sessions, Log& log, Hooks hooks)
@@ -30,7 +51,7 @@ void Delivery::deliver(std::vector<Send>& sends) {
     Session* session = sessions_.find(one.to);
     if (session == nullptr) continue;  // it went away; what it waited for is in the store
     if (!one.lazy) {
-      send(one.to, one.message);
+      send(one.to, std::move(one.message));
       continue;
     }
     if (lazy_.empty()) lazy_due_ = now_ + Micros(kLazy);
@@ -40,9 +61,12 @@ void Delivery::deliver(std::vector<Send>& sends) {
   sends.clear();
 }
 
-void Delivery::send(SessionId to, const Message& message) {
+void Delivery::send(SessionId to, Message&& message) {
   Session* session = sessions_.find(to);
   if (session == nullptr) return;
+  // What goes to a peer that does not read may be parked, without what rides in it.
+  if (session->acks_ride && session->waiting.empty()) take_along(session->lazy, message);
+  if (session->lazy.empty() && lazy_.size() == 1 && lazy_.front() == to) forget_lazy();
   if (!session->lazy.empty()) {
     send_lazy(*session);
     session = sessions_.find(to);
@@ -93,11 +117,15 @@ void Delivery::send_lazy(Session& session) {
 
 void Delivery::send_all_lazy() {
   const std::vector<SessionId> due = std::move(lazy_);
-  lazy_.clear();
-  lazy_due_ = MonoTime::never();
+  forget_lazy();
   for (const SessionId id : due) {
     if (Session* session = sessions_.find(id)) send_lazy(*session);
   }
+}
+
+void Delivery::forget_lazy() {
+  lazy_.clear();
+  lazy_due_ = MonoTime::never();
 }
 
 void Delivery::flush() {

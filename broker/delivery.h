@@ -3,8 +3,9 @@
 // A peer that does not read costs memory for a bounded time and size: results that wait for it are
 // parked (they are in the store, only their ids wait here), and in the end its session is dropped.
 // A send that is lazy waits up to kLazy for another one to the same peer, so that an
-// acknowledgement which nobody is in a hurry for wakes nobody. The order of what goes to one peer
-// is never changed. Threads: one.
+// acknowledgement which nobody is in a hurry for wakes nobody; where the peer understands it, the
+// acknowledgement then rides inside that other message. The order of what goes to one peer is never
+// changed. Threads: one.
 #pragma once
 
 #include <functional>
@@ -31,7 +32,7 @@ class Delivery {
   void begin(MonoTime now) { now_ = now; }
   // In order; clears them.
   void deliver(std::vector<Send>& sends);
-  void send(SessionId to, const protocol::Message& message);
+  void send(SessionId to, protocol::Message&& message);
   // Tries again what peers did not take, and sends what was lazy for long enough.
   void flush();
   // What a read of results left out, to be read when its peer has taken the rest.
@@ -44,6 +45,7 @@ class Delivery {
   void send_now(Session& session, const protocol::Message& message);
   void send_lazy(Session& session);
   void send_all_lazy();
+  void forget_lazy();
   void send_waiting();
   void park(Session& session, const protocol::Results& results);
   void read_parked(Session& session);

@@ -38,6 +38,11 @@ size_t entries_of(const Message& message, const Frames& frames) {
   return by_size;
 }
 
+void note_greeting(Session& session, const Message& message) {
+  if (const auto* hello = std::get_if<Hello>(&message)) session.acks_ride = hello->acks_ride;
+  if (const auto* ready = std::get_if<Ready>(&message)) session.acks_ride = ready->acks_ride;
+}
+
 }  // namespace
 
 Loop::Loop(Parts parts)
@@ -80,7 +85,7 @@ Result<void> Loop::recover() {
 Result<void> Loop::run() {
   now_ = parts_.clock();
   slept_until_ = now_.mono;
-  while (!stop_requested()) {
+  while (!woken_ || !stop_requested()) {
     if (!turn()) {
       return fail(Errc::io, "the store failed: " + failure_,
                   "nothing that was acknowledged is lost; check the disk, then start the broker",
@@ -92,6 +97,7 @@ Result<void> Loop::run() {
   ++turn_;
   delivery_.begin(now_.mono);
   handle(core_.shut_down(now_));
+  committer_->release();
   const MonoTime give_up = now_.mono + Micros(kStopCommit);
   while (gate_.waiting_for() != 0 && parts_.clock().mono < give_up) {
     pollfd wake{wake_.fd(), POLLIN, 0};
@@ -108,7 +114,11 @@ Result<void> Loop::run() {
 bool Loop::turn() {
   now_ = parts_.clock();
   notice_gap();
-  wake_.drain();
+  if (woken_) wake_.drain();
+  if (hold_due_ <= now_.mono) {
+    hold_due_ = MonoTime::never();
+    committer_->release();
+  }
   const Committer::Done done = committer_->poll();
   if (done.fatal) {
     failure_ = done.reason;
@@ -171,6 +181,7 @@ size_t Loop::receive_one(Router::Received& received) {
     const bool is_goodbye = kind == Kind::disconnect;
     const SessionId id = session.id;
     const size_t entries = entries_of(*message, received.frames);
+    note_greeting(session, *message);
     core_.receive(id, session.principal.role, std::move(*message));
     if (is_goodbye) sessions_.erase(id);
     return entries;
@@ -197,10 +208,14 @@ size_t Loop::receive_one(Router::Received& received) {
 void Loop::handle(Effects& effects) {
   // What follows an assignment must not overtake it while its input is read.
   const bool has_records = !effects.records.empty() || inputs_due_ > 0;
-  const bool is_durable = has_records && committer_->commit(turn_, effects.records,
-                                                            effects.expected_soon, inbox_empty_);
+  using Taken = Committer::Taken;
+  Taken taken = Taken::queued;
+  if (has_records) {
+    taken = committer_->commit(turn_, effects.records, effects.expected_soon, inbox_empty_);
+    hold_due_ = taken == Taken::held ? std::min(hold_due_, now_.mono + kHold) : MonoTime::never();
+  }
   gate_.add(turn_, has_records, effects.sends, outgoing_);
-  if (is_durable) gate_.durable(turn_, outgoing_);
+  if (taken == Taken::durable) gate_.durable(turn_, outgoing_);
   for (StoreRead& read : effects.reads) run_read(std::move(read));
   for (const Note& note : effects.notes) {
     note.is_warning ? parts_.log->warn(note.text, note.fields)
@@ -267,15 +282,14 @@ void Loop::wait() {
   watch_fds();
   MonoTime until = std::min(core_.next_wake(), now_.mono + Micros(kWaitMax));
   if (parts_.announcer) until = std::min(until, parts_.announcer->next_wake());
-  until = std::min(until, delivery_.next_wake());
+  until = std::min({until, delivery_.next_wake(), hold_due_});
   if (!inbox_empty_) until = now_.mono;
   const MonoTime start = parts_.clock().mono;
   // A turn that took long (or was stopped in its middle) kept us from hearing, too.
   if (start - now_.mono > Micros(kGap)) core_.extend_leases(start - now_.mono);
   const Micros left = std::max(Micros(0), until - start);
-  const auto timeout = std::chrono::ceil<Millis>(left);
-  slept_until_ = start + Micros(timeout);
-  parts_.router->wait(timeout, epoll_);
+  slept_until_ = start + left;
+  woken_ = parts_.router->wait(left, epoll_);
 }
 
 bool Loop::stop_requested() const {

@@ -75,6 +75,8 @@ class Loop {
   MonoTime slept_until_;  // when the last wait was to end at the latest
   MonoTime next_sweep_;
   uint64_t turn_ = 0;
+  MonoTime hold_due_ = MonoTime::never();  // when a commit need not wait for results any more
+  bool woken_ = true;                      // by something else than a message: see what it is
   bool inbox_empty_ = true;
   size_t inputs_due_ = 0;   // assignments that wait for the store to read their inputs
   std::string refusing_;    // the store's reason

@@ -24,6 +24,7 @@ struct Session {
   std::deque<protocol::Frames> waiting;  // the peer's queue was full
   size_t waiting_bytes = 0;
   std::vector<protocol::Message> lazy;  // see Delivery; nothing waits behind them
+  bool acks_ride = false;               // its peer reads acknowledgements inside other messages
   // Results that the peer gets once it reads again: they are in the store, only their ids wait.
   std::deque<std::pair<JobId, StoreRead::End>> parked;
   size_t reads = 0;   // of results, that the store is busy with for it

@@ -18,6 +18,7 @@ Links::Options link_options(const Connection::Options& options) {
   links.keys = options.keys;
   links.hello.program_version = options.program_version;
   links.hello.user_host = options.user_host;
+  links.hello.acks_ride = true;
   links.connect_timeout = options.connect_timeout;
   links.reconnect = options.reconnect;
   links.open_dealer = options.open_dealer;
@@ -156,6 +157,11 @@ bool Connection::receive(MonoTime now) {
       on(*m, now);
     } else if (auto* results = std::get_if<protocol::Results>(&message)) {
       entries += results->items.size();
+      for (const uint64_t request : results->accepted) {
+        protocol::SubmitAck ack;
+        ack.request = request;
+        on(ack, now);
+      }
       on(*results);
     } else if (auto* events = std::get_if<protocol::Events>(&message)) {
       on(*events);

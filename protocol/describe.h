@@ -123,6 +123,7 @@ void describe(Ar& ar, Hello& m) {
   ar.field(2, m.version_max, kFirstVersion);
   ar.text(3, m.program_version, lim::kNameBytesMax);
   ar.text(4, m.user_host, kPathMax);
+  ar.field(5, m.acks_ride);
 }
 
 template <class Ar>
@@ -150,6 +151,7 @@ void describe(Ar& ar, Ready& m) {
   ar.field(11, m.store);
   ar.field(12, m.epoch);
   ar.list(13, m.in_hand, lim::kInHandMax);
+  ar.field(14, m.acks_ride);
 }
 
 template <class Ar>
@@ -277,6 +279,7 @@ void describe(Ar& ar, Results& m) {
   ar.list(1, m.workers, lim::kBatchItemsMax);
   ar.list(2, m.heads, lim::kBatchItemsMax);
   ar.list(3, m.items, lim::kBatchItemsMax);
+  ar.list(4, m.accepted, lim::kRidingAcksMax);
 }
 
 template <class Ar>
@@ -456,6 +459,7 @@ template <class Ar>
 void describe(Ar& ar, Request& m) {
   ar.list(1, m.specs, lim::kBatchItemsMax);
   ar.list(2, m.items, lim::kBatchItemsMax);
+  ar.list(3, m.settled, lim::kRidingAcksMax);
 }
 
 template <class Ar>

@@ -65,7 +65,8 @@ struct Hello {
   uint8_t version_min = kVersionMin;
   uint8_t version_max = kVersion;
   std::string program_version;
-  std::string user_host;  // user@host: whose newest job `last` is
+  std::string user_host;   // user@host: whose newest job `last` is
+  bool acks_ride = false;  // understands Results.accepted
 };
 
 // An attempt that a worker holds, with what it did last.
@@ -94,6 +95,7 @@ struct Ready {
   StoreId store;       // the store its attempts belong to; nil = none
   uint64_t epoch = 0;  // the highest epoch seen of that store
   std::vector<InHand> in_hand;
+  bool acks_ride = false;  // understands Request.settled
 };
 
 struct Welcome {
@@ -209,6 +211,9 @@ struct Results {
   std::vector<WorkerFactsRef> workers;
   std::vector<JobHead> heads;
   std::vector<ResultEntry> items;
+  // Requests whose SUBMIT_ACK would have no items and rides here instead; to be read first. Only
+  // for a client whose HELLO said acks_ride.
+  std::vector<uint64_t> accepted;
 };
 
 struct Events {
@@ -370,6 +375,9 @@ struct Assignment {
 struct Request {
   std::vector<SpecRef> specs;
   std::vector<Assignment> items;
+  // Batches whose FINAL_ACK would refuse nothing and rides here instead; to be read first. Only for
+  // a worker whose READY said acks_ride.
+  std::vector<uint64_t> settled;
 };
 
 // Majordomo's FINAL. Batches are numbered by the worker from 1, anew with every session.

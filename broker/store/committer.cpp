@@ -47,13 +47,13 @@ Committer::~Committer() {
 
 // ---- the loop's side ------------------------------------------------------------------
 
-bool Committer::commit(uint64_t turn, std::vector<Record>& records, size_t expected_soon,
-                       bool idle) {
+Committer::Taken Committer::commit(uint64_t turn, std::vector<Record>& records,
+                                   size_t expected_soon, bool idle) {
   ZGRID_CHECK(turn > 0 && turn >= last_turn_);
   if (is_instant()) {
     commit_now(turn, records);
     records.clear();
-    return true;
+    return Taken::durable;
   }
   Turn entry;
   entry.number = turn;
@@ -64,14 +64,14 @@ bool Committer::commit(uint64_t turn, std::vector<Record>& records, size_t expec
   }
   entry.records = std::move(records);
   records.clear();
-  const bool done = enqueue(std::move(entry)) && idle && commit_here();
-  if (!done) changed_.notify_one();
+  const Taken taken = enqueue(std::move(entry)) && idle ? commit_here() : Taken::queued;
+  if (taken == Taken::queued) changed_.notify_one();
   const Lock lock(mutex_);
   if (!spares_.empty()) {
     records = std::move(spares_.back());
     spares_.pop_back();
   }
-  return done;
+  return taken;
 }
 
 void Committer::commit_now(uint64_t turn, std::span<const Record> records) {
@@ -124,9 +124,9 @@ bool Committer::may_commit_here() const {
   return records <= options_.here_records_max && ended >= expected;
 }
 
-bool Committer::commit_here() {
+Committer::Taken Committer::commit_here() {
   Lock lock(mutex_);
-  if (!may_commit_here()) return false;
+  if (!may_commit_here()) return may_hold() ? Taken::held : Taken::queued;
   Batch batch = take_batch();
   busy_ = in_store_ = true;
   lock.unlock();
@@ -144,12 +144,12 @@ bool Committer::commit_here() {
     report(result);
     tend_due_ = tend_due_ || result.low_space || ++here_ >= kTendEvery;
     if (tend_due_) changed_.notify_one();
-    return true;
+    return Taken::durable;
   }
   if (result.outcome == Commit::fatal) {
     stop_for_good(result.reason);
     signal(std::move(lock));
-    return false;
+    return Taken::queued;
   }
   // The thread tries it again, for as long as it takes.
   Turn again;
@@ -158,7 +158,7 @@ bool Committer::commit_here() {
   again.bytes = bytes;
   again.since = start;
   queue_.push_front(std::move(again));
-  return false;
+  return Taken::queued;
 }
 
 Committer::Done Committer::poll() {

@@ -4,8 +4,9 @@
 // disk further turns queue up, and the next commit takes them all. Reads stand in the same queue,
 // so that they see every turn before them, durably, and none after them.
 //
-// When little is to be written and the loop has nothing else to do, it writes itself: two wake-ups
-// cost as much as the sync of a good disk. A store that is instant has no thread at all.
+// When little is to be written and the loop has nothing else to do, it writes itself, and minds the
+// time that such a commit waits for its results: two wake-ups cost as much as the sync of a good
+// disk. A store that is instant has no thread at all.
 //
 // Threads: everything but the constructor's arguments is for one thread, "the loop". The store is
 // used by one thread at a time, the committer's own or the loop's in commit(). Errors: see Done.
@@ -89,16 +90,23 @@ class Committer {
   // Commits what is queued, for stop_max at most if that fails; drops reads. Then closes the store.
   ~Committer();
 
+  enum class Taken : uint8_t {
+    durable,  // all is
+    held,     // it waits for results: call release() when Options::hold is over, unless a later
+              // commit() says something else
+    queued
+  };
   // Turns count from 1 and must not go backwards. A turn without records becomes durable when those
   // before it are. `expected_soon`: so many of its jobs should end within a moment. `idle`: the
   // loop has nothing else to do. Takes the records, and leaves an empty vector that has the memory
-  // of an earlier turn. True: all is durable already.
-  bool commit(uint64_t turn, std::vector<Record>& records, size_t expected_soon = 0,
-              bool idle = false);
-  bool commit(uint64_t turn, std::vector<Record>&& records, size_t expected_soon = 0,
-              bool idle = false) {
+  // of an earlier turn.
+  Taken commit(uint64_t turn, std::vector<Record>& records, size_t expected_soon = 0,
+               bool idle = false);
+  Taken commit(uint64_t turn, std::vector<Record>&& records, size_t expected_soon = 0,
+               bool idle = false) {
     return commit(turn, records, expected_soon, idle);
   }
+  void release() { changed_.notify_one(); }
   // Runs when everything handed over before is durable.
   void read(Reader reader);
   // Never blocks for long: the lock is never held during I/O.
@@ -129,7 +137,7 @@ class Committer {
 
   void commit_now(uint64_t turn, std::span<const Record> records);
   bool enqueue(Turn turn);  // false: there is nothing to wait for, or nothing will ever come
-  bool commit_here();
+  Taken commit_here();
   [[nodiscard]] bool may_commit_here() const;
   void run();
   void wait_for_work(Lock& lock);

@@ -67,13 +67,10 @@ class ZmqDealer final : public Dealer {
 
   void wait(Millis timeout, std::span<const int> fds) override {
     if (monitor_->has_events()) return;
-    items_.clear();
-    items_.push_back({socket_.handle(), 0, ZMQ_POLLIN, 0});
-    items_.push_back({nullptr, signal_.fd(), ZMQ_POLLIN, 0});
-    for (const int fd : fds) items_.push_back({nullptr, fd, ZMQ_POLLIN, 0});
-    // Fails only for a signal, which ends the wait.
-    zmq_poll(items_.data(), static_cast<int>(items_.size()), static_cast<long>(timeout.count()));
-    if (items_[1].revents != 0) signal_.drain();
+    polled_.assign(2, {signal_.fd(), POLLIN, 0});
+    for (const int fd : fds) polled_.push_back({fd, POLLIN, 0});
+    transport::wait_for(socket_.handle(), polled_, timeout);
+    if (polled_[1].revents != 0) signal_.drain();
   }
 
   void wake() override { signal_.signal(); }
@@ -82,7 +79,7 @@ class ZmqDealer final : public Dealer {
   EventFd signal_;
   zmq::socket_t socket_;
   std::optional<transport::Monitor> monitor_;
-  std::vector<zmq_pollitem_t> items_;
+  std::vector<pollfd> polled_;
 };
 
 }  // namespace

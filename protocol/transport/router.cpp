@@ -127,12 +127,10 @@ class ZmqRouter final : public Router {
 
   [[nodiscard]] int fd() const override { return socket_.get(zmq::sockopt::fd); }
 
-  bool wait(Millis timeout, int other_fd) override {
-    zmq_pollitem_t items[] = {{socket_.handle(), 0, ZMQ_POLLIN, 0},
-                              {nullptr, other_fd, ZMQ_POLLIN, 0}};
-    // Fails only for a signal, which ends the wait.
-    const int ready = zmq_poll(items, other_fd < 0 ? 1 : 2, static_cast<long>(timeout.count()));
-    return ready > 0 && items[0].revents != 0;
+  bool wait(Micros timeout, int other_fd) override {
+    pollfd polled[] = {{}, {other_fd, POLLIN, 0}};
+    transport::wait_for(socket_.handle(), polled, timeout);
+    return polled[1].revents != 0;
   }
 
   bool keep_descriptors(MonoTime now) override { return door_.look(now); }

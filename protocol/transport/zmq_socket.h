@@ -3,7 +3,10 @@
 // Threads: as the socket that is passed in.
 #pragma once
 
+#include <poll.h>
+
 #include <atomic>
+#include <span>
 #include <string>
 #include <string_view>
 #include <zmq.hpp>
@@ -55,6 +58,10 @@ void set_common_options(zmq::socket_t& socket, int high_water_mark);
 void set_pings(zmq::socket_t& socket);
 // The kernel notices it in the end. Throws zmq::error_t.
 void set_keepalive(zmq::socket_t& socket);
+
+// Sleeps until the socket may have a message, one of `polled` is readable, or the time is over. The
+// first of `polled` is for the socket's own descriptor; negative descriptors are passed over.
+void wait_for(void* socket, std::span<pollfd> polled, Micros timeout);
 
 // tcp:// and ipc:// only: an inproc:// peer would come in past CURVE. Errc::usage otherwise.
 // `bindable`: the port may be 0 or *.

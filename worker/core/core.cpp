@@ -45,7 +45,10 @@ struct FromBroker {
   State& s;
   void operator()(Welcome& m) const { on_welcome(s, std::move(m)); }
   void operator()(Refused& m) const { on_refused(s, std::move(m)); }
-  void operator()(Request& m) const { on_request(s, std::move(m)); }
+  void operator()(Request& m) const {
+    for (const uint64_t batch : m.settled) on_final_ack(s, {batch, {}});
+    on_request(s, std::move(m));
+  }
   void operator()(FinalAck& m) const { on_final_ack(s, m); }
   void operator()(Abort& m) const { on_abort(s, m); }
   void operator()(Recall& m) const { on_recall(s, m); }
@@ -253,6 +256,7 @@ void introduce(State& s) {
   m.services = s.config.services;
   m.store = s.store;
   m.epoch = s.epoch;
+  m.acks_ride = true;
   const auto add = [&m](const Token& token, InHand::State state) {
     if (m.in_hand.size() < limits::kInHandMax) m.in_hand.push_back({token, state, {}, 0, 0});
   };

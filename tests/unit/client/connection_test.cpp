@@ -128,6 +128,20 @@ TEST_F(ConnectionTest, AResultIsReportedOnceWithItsWorkerAndName) {
   EXPECT_EQ(heard_.accepted.size(), 1u);
 }
 
+TEST_F(ConnectionTest, AnAcknowledgementMayRideInsideResults) {
+  open_and_welcome();
+  const JobId job = submit();
+  turn();
+  protocol::Results results = results_of(job);
+  results.accepted.push_back(broker_.take<protocol::Submit>().request);
+  broker_.say(results);
+  turn();
+  EXPECT_EQ(heard_.accepted.size(), 1u);
+  EXPECT_EQ(heard_.results.size(), 1u);
+  reconnect();
+  broker_.expect_silence();  // nothing is left to be asked again
+}
+
 TEST_F(ConnectionTest, AKnownKeyStandsForTheJobThatHasIt) {
   open_and_welcome();
   const JobId mine = submit("{}", {}, "nightly");

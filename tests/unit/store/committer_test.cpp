@@ -14,6 +14,7 @@ namespace {
 using namespace sample;  // NOLINT
 using testing::ElementsAre;
 using testing::HasSubstr;
+using Taken = Committer::Taken;
 using std::chrono_literals::operator""h;
 using std::chrono_literals::operator""s;
 using std::chrono_literals::operator""ms;
@@ -387,12 +388,13 @@ TEST_F(CommitterTest, AnIdleLoopWritesALittleItself) {
   options_.here_records_max = 2;
   options_.here_max = 10s;
   start();
-  EXPECT_TRUE(committer_->commit(1, batch(put_job(1)), 0, true));
+  EXPECT_EQ(committer_->commit(1, batch(put_job(1)), 0, true), Taken::durable);
   EXPECT_EQ(committer_->poll().durable_up_to, 1u);
   // Not what is more, nor when the loop is busy, nor what a result is expected for.
-  EXPECT_FALSE(committer_->commit(2, batch(put_job(2), put_job(3), put_job(4)), 0, true));
+  EXPECT_NE(committer_->commit(2, batch(put_job(2), put_job(3), put_job(4)), 0, true),
+            Taken::durable);
   until_durable(2);
-  EXPECT_FALSE(committer_->commit(3, batch(put_job(5)), 0, false));
+  EXPECT_NE(committer_->commit(3, batch(put_job(5)), 0, false), Taken::durable);
   until_durable(3);
   EXPECT_THAT(script_.sizes(), ElementsAre(1, 3, 1));
 }
@@ -402,10 +404,21 @@ TEST_F(CommitterTest, AnIdleLoopWritesWhatWasHeldWithItsResult) {
   options_.here_max = 10s;
   options_.hold = std::chrono::duration_cast<Micros>(1h);
   start();
-  EXPECT_FALSE(committer_->commit(1, batch(put_job(1), put_state(1, JobStatus::running)), 1, true));
-  EXPECT_TRUE(committer_->commit(2, batch(put_end(1)), 0, true));
+  EXPECT_EQ(committer_->commit(1, batch(put_job(1), put_state(1, JobStatus::running)), 1, true),
+            Taken::held);
+  EXPECT_EQ(committer_->commit(2, batch(put_end(1)), 0, true), Taken::durable);
   EXPECT_EQ(committer_->poll().durable_up_to, 2u);
   EXPECT_THAT(script_.sizes(), ElementsAre(3));
+}
+
+TEST_F(CommitterTest, WhatWasHeldIsWrittenOnceItIsReleased) {
+  options_.here_records_max = 4;
+  options_.hold = Micros{1000};
+  start();
+  EXPECT_EQ(committer_->commit(1, batch(put_job(1)), 1, true), Taken::held);
+  committer_->release();
+  until_durable(1);
+  EXPECT_THAT(script_.sizes(), ElementsAre(1));
 }
 
 TEST_F(CommitterTest, WhatTheLoopCouldNotWriteIsTriedAgainByTheThread) {
@@ -413,10 +426,10 @@ TEST_F(CommitterTest, WhatTheLoopCouldNotWriteIsTriedAgainByTheThread) {
   options_.here_max = 10s;
   start();
   script_.then({Commit::not_written, "full", false});
-  EXPECT_FALSE(committer_->commit(1, batch(put_job(1)), 0, true));
+  EXPECT_NE(committer_->commit(1, batch(put_job(1)), 0, true), Taken::durable);
   until_durable(1);
   script_.then({Commit::fatal, "the sync failed", false});
-  EXPECT_FALSE(committer_->commit(2, batch(put_job(2)), 0, true));
+  EXPECT_NE(committer_->commit(2, batch(put_job(2)), 0, true), Taken::durable);
   until([&] { return last_.fatal; });
   EXPECT_THAT(last_.reason, HasSubstr("the sync failed"));
 }
@@ -425,8 +438,8 @@ TEST_F(CommitterTest, ALoopDoesNotWriteToADiskThatHasBecomeSlow) {
   options_.here_records_max = 2;
   options_.here_max = 0ms;  // slower than that is any
   start();
-  EXPECT_TRUE(committer_->commit(1, batch(put_job(1)), 0, true));
-  EXPECT_FALSE(committer_->commit(2, batch(put_job(2)), 0, true));
+  EXPECT_EQ(committer_->commit(1, batch(put_job(1)), 0, true), Taken::durable);
+  EXPECT_NE(committer_->commit(2, batch(put_job(2)), 0, true), Taken::durable);
   until_durable(2);
 }
 

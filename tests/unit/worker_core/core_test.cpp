@@ -164,6 +164,16 @@ TEST_F(WorkerCoreTest, IntroducesItselfRunsWhatItIsGivenAndReports) {
   EXPECT_EQ(core_->counts().unacknowledged, 0u);
 }
 
+TEST_F(WorkerCoreTest, AnAcknowledgementMayRideInsideTheNextAssignments) {
+  EXPECT_TRUE(connect().acks_ride);
+  welcome();
+  end(assign_one());
+  Request request;
+  request.settled = {next<Final>().batch};
+  hear(request);
+  EXPECT_EQ(core_->counts().unacknowledged, 0u);
+}
+
 TEST_F(WorkerCoreTest, RunsNoMoreAttemptsThanItHasSlots) {
   join();
   const auto tokens = assign(3);
