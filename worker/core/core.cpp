@@ -143,6 +143,7 @@ void Core::begin(Now now) {
 void Core::connected() {
   State& s = *state_;
   s.last_heard = s.now.mono;
+  if (s.phase != Phase::disconnected) on_away(s);  // the link was down for less than a turn
   introduce(s);
 }
 
@@ -192,8 +193,12 @@ void Core::drain() {
 
 void Core::leave() {
   State& s = *state_;
-  if (s.phase == Phase::welcomed) s.effects.sends.emplace_back(Disconnect{"the worker stops"});
-  s.phase = Phase::disconnected;
+  if (s.phase == Phase::welcomed) {
+    send_results(s);
+    s.effects.sends.emplace_back(Disconnect{"the worker stops"});
+  }
+  // What is not acknowledged goes to the spool as well.
+  on_away(s);
 }
 
 std::optional<Start> Core::next_start() {
@@ -226,6 +231,9 @@ MonoTime Core::next_wake() const {
   if (s.phase == Phase::welcomed) {
     next = std::min(next, s.next_beat);
     if (!s.finished.empty()) next = std::min(next, s.results_due);
+    const bool has_results = !s.finished.empty() || !s.batches.empty();
+    const MonoTime spool_at = spool_due(s);
+    if (has_results && spool_at > s.now.mono) next = std::min(next, spool_at);
   }
   if (!s.unannounced.empty()) {
     const auto it = s.attempts.find(s.unannounced.front());

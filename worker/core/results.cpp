@@ -47,6 +47,22 @@ void send_batch(State& s, Batch&& batch, Final&& m) {
   s.batches.push_back(std::move(batch));
 }
 
+// Whether more results will be there in a moment: every slot has its next attempt at hand, so
+// nobody waits for the credit. A message for each job of some hundred microseconds costs broker,
+// worker and client as much as its process.
+bool may_wait(const State& s) {
+  return s.queue.size() >= s.config.slots && s.finished.size() < limits::kBatchItemsTarget &&
+         s.now.mono < s.results_due;
+}
+
+void put_in_spool(State& s, const std::vector<Finished>& results) {
+  for (const Finished& result : results) {
+    if (s.spooled.emplace(result.token.nonce, true).second) s.effects.spool_put.push_back(result);
+  }
+}
+
+}  // namespace
+
 void send_results(State& s) {
   BatchMeter meter;
   Batch batch;
@@ -67,21 +83,9 @@ void send_results(State& s) {
   s.finished.clear();
 }
 
-// Whether more results will be there in a moment: every slot has its next attempt at hand, so
-// nobody waits for the credit. A message for each job of some hundred microseconds costs broker,
-// worker and client as much as its process.
-bool may_wait(const State& s) {
-  return s.queue.size() >= s.config.slots && s.finished.size() < limits::kBatchItemsTarget &&
-         s.now.mono < s.results_due;
+MonoTime spool_due(const State& s) {
+  return s.last_heard + Micros(s.heartbeat) * 3 / 2 + Micros(1);
 }
-
-void put_in_spool(State& s, const std::vector<Finished>& results) {
-  for (const Finished& result : results) {
-    if (s.spooled.emplace(result.token.nonce, true).second) s.effects.spool_put.push_back(result);
-  }
-}
-
-}  // namespace
 
 void flush(State& s) {
   if (s.phase != Phase::welcomed) {
@@ -96,8 +100,7 @@ void flush(State& s) {
   send_events(s);
   if (!s.started.empty()) send_list<Started>(s, s.started);
   if (!s.finished.empty() && !may_wait(s)) send_results(s);
-  // The broker has missed a beat: the connection may be cut, and we may be killed meanwhile.
-  if (s.now.mono - s.last_heard > Micros(s.heartbeat) * 3 / 2) {
+  if (s.now.mono >= spool_due(s)) {
     for (const Batch& batch : s.batches) put_in_spool(s, batch.results);
     put_in_spool(s, s.finished);
   }

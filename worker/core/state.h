@@ -83,6 +83,11 @@ void on_final_ack(State& s, const protocol::FinalAck& m);
 void on_away(State& s);  // the broker: missed, or disconnected
 void release_queued(State& s);
 void finish_attempt(State& s, Attempt& attempt, Outcome outcome, Payload output);
+// All that have ended, at once.
+void send_results(State& s);
+// When results must be on disk because the broker has missed a beat: the connection may be cut, and
+// we may be killed meanwhile.
+MonoTime spool_due(const State& s);
 void flush(State& s);
 
 }  // namespace zgrid::worker

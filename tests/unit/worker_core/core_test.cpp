@@ -338,7 +338,9 @@ TEST_F(WorkerCoreTest, ResultsGoToDiskOnceTheBrokerHasMissedABeat) {
   const Final final = next<Final>();
   pass(Millis{1'400});
   EXPECT_TRUE(put_.empty());
+  EXPECT_LE((core_->next_wake() - MonoTime{now_}).count(), 100'001) << "it wakes for that";
   pass(Millis{200});
+  EXPECT_GT((core_->next_wake() - MonoTime{now_}).count(), 0) << "once";
   EXPECT_EQ(put_, std::vector<Nonce>{one.nonce});
   put_.clear();
   acknowledge(final);
@@ -429,6 +431,30 @@ TEST_F(WorkerCoreTest, LeavingSaysGoodbyeAtOnce) {
   assign_one();
   turn([&] { core_->leave(); });
   next<Disconnect>();
+}
+
+TEST_F(WorkerCoreTest, LeavingTellsWhatHasEndedAndKeepsItUntilItIsAcknowledged) {
+  join();
+  const auto tokens = assign(6);
+  end(tokens[0]);  // waits for others
+  EXPECT_TRUE(sent_.empty());
+  turn([&] { core_->leave(); });
+  EXPECT_EQ(tokens_of(next<Final>()), std::vector<Token>{tokens[0]});
+  next<Disconnect>();
+  EXPECT_EQ(put_, std::vector<Nonce>{tokens[0].nonce});
+  put_.clear();
+}
+
+TEST_F(WorkerCoreTest, ALinkThatWasDownForLessThanATurnLosesNoResult) {
+  join();
+  const Token one = assign_one();
+  end(one);
+  next<Final>();  // lost with the link
+  EXPECT_EQ(connect().in_hand.at(0).state, InHand::State::finished);
+  EXPECT_EQ(put_.size(), 1u);
+  put_.clear();
+  welcome();
+  EXPECT_EQ(tokens_of(next<Final>()), std::vector<Token>{one});
 }
 
 TEST_F(WorkerCoreTest, ATakenNameIsTheEnd) {
