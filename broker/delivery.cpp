@@ -20,25 +20,31 @@ bool fits(const Frames& frames) {
                      [](const Bytes& frame) { return frame.size() <= limits::kFrameBytesMax; });
 }
 
-// Puts plain acknowledgements into the message; whatever cannot ride stays, and what is behind it.
-void take_along(std::vector<Message>& lazy, Message& message) {
+// Puts all that waits into the message, if it is all plain acknowledgements that fit there. A part
+// of them would not do: what is sent on its own may find the peer's queue full, and results that
+// are then parked take nothing along.
+bool take_along(std::vector<Message>& lazy, Message& message) {
   auto* results = std::get_if<Results>(&message);
   auto* request = std::get_if<Request>(&message);
-  if (results == nullptr && request == nullptr) return;
-  const size_t most = std::min(lazy.size(), limits::kRidingAcksMax);
-  size_t riding = 0;
-  for (; riding < most; ++riding) {
-    const auto* accepted = std::get_if<SubmitAck>(&lazy[riding]);
-    const auto* settled = std::get_if<FinalAck>(&lazy[riding]);
-    if (results != nullptr && accepted != nullptr && accepted->items.empty()) {
-      results->accepted.push_back(accepted->request);
-    } else if (request != nullptr && settled != nullptr && settled->refused.empty()) {
-      request->settled.push_back(settled->batch);
+  const auto rides = [&](const Message& one) {
+    if (const auto* accepted = std::get_if<SubmitAck>(&one)) {
+      return results != nullptr && accepted->items.empty();
+    }
+    const auto* settled = std::get_if<FinalAck>(&one);
+    return settled != nullptr && request != nullptr && settled->refused.empty();
+  };
+  if (lazy.size() > limits::kRidingAcksMax || !std::all_of(lazy.begin(), lazy.end(), rides)) {
+    return false;
+  }
+  for (const Message& one : lazy) {
+    if (results != nullptr) {
+      results->accepted.push_back(std::get<SubmitAck>(one).request);
     } else {
-      break;
+      request->settled.push_back(std::get<FinalAck>(one).batch);
     }
   }
-  lazy.erase(lazy.begin(), lazy.begin() + static_cast<ptrdiff_t>(riding));
+  lazy.clear();
+  return true;
 }
 
 }  // namespace
@@ -64,15 +70,18 @@ void Delivery::deliver(std::vector<Send>& sends) {
 void Delivery::send(SessionId to, Message&& message) {
   Session* session = sessions_.find(to);
   if (session == nullptr) return;
-  // What goes to a peer that does not read may be parked, without what rides in it.
-  if (session->acks_ride && session->waiting.empty()) take_along(session->lazy, message);
-  if (session->lazy.empty() && lazy_.size() == 1 && lazy_.front() == to) forget_lazy();
-  if (!session->lazy.empty()) {
+  // What goes to a peer that does not read may be parked, too.
+  const bool may_ride = session->acks_ride && session->waiting.empty();
+  if (session->lazy.empty()) {
+    send_now(*session, message);
+  } else if (may_ride && take_along(session->lazy, message)) {
+    if (lazy_.size() == 1) forget_lazy();
+    send_now(*session, message);
+  } else {
     send_lazy(*session);
     session = sessions_.find(to);
-    if (session == nullptr) return;
+    if (session != nullptr) send_now(*session, message);
   }
-  send_now(*session, message);
 }
 
 // May drop the session.

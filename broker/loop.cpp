@@ -142,7 +142,10 @@ bool Loop::turn() {
   delivery_.deliver(outgoing_);
   delivery_.flush();
   sweep_silent();
-  if (parts_.announcer) parts_.announcer->turn(now_.mono);
+  if (parts_.announcer && (woken_ || parts_.announcer->next_wake() <= now_.mono)) {
+    parts_.announcer->turn(now_.mono);
+    watch_fds();  // its interfaces come and go
+  }
   return true;
 }
 
@@ -279,7 +282,6 @@ void Loop::watch_fds() {
 }
 
 void Loop::wait() {
-  watch_fds();
   MonoTime until = std::min(core_.next_wake(), now_.mono + Micros(kWaitMax));
   if (parts_.announcer) until = std::min(until, parts_.announcer->next_wake());
   until = std::min({until, delivery_.next_wake(), hold_due_});

@@ -17,7 +17,8 @@ namespace {
 // a copy and nothing else.
 class Buffer {
  public:
-  void write(const char* data, size_t size) {
+  [[gnu::always_inline]] void write(const char* data, size_t size) {
+    if (size == 0) return;  // an empty payload has no address
     if (static_cast<size_t>(end_ - at_) < size) grow(size);
     std::memcpy(at_, data, size);
     at_ += size;
@@ -30,7 +31,7 @@ class Buffer {
  private:
   static constexpr size_t kFirst = 512;
   [[nodiscard]] size_t used() const { return static_cast<size_t>(at_ - bytes_.data()); }
-  void grow(size_t size) {
+  [[gnu::noinline]] void grow(size_t size) {
     const size_t before = used();
     bytes_.resize(std::max(kFirst, 2 * before + size));
     at_ = bytes_.data() + before;

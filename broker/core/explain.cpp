@@ -16,6 +16,7 @@ namespace {
 
 // Jobs that one question may name: answers have a limit.
 constexpr size_t kExplainedJobsMax = 256;
+constexpr size_t kTextPart = 512u << 10;  // of one answer
 
 // ---- times ----------------------------------------------------------------------------
 
@@ -298,7 +299,16 @@ void on_explain_read(State& s, SessionId session, uint64_t request,
       break;
     }
   }
-  answer.text = all.dump();
+  // A long text goes in parts, which the client puts together.
+  std::string text = all.dump();
+  for (; text.size() > kTextPart; text.erase(0, kTextPart)) {
+    Answer part;
+    part.request = request;
+    part.more = true;
+    part.text = text.substr(0, kTextPart);
+    s.outbox.send(session, Gate::after_commit, std::move(part));
+  }
+  answer.text = std::move(text);
   s.outbox.send(session, Gate::after_commit, std::move(answer));
 }
 

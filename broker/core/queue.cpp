@@ -1,4 +1,6 @@
 // Specs that jobs share, and the queues: by demand, then priority, then run, then age.
+#include <utility>
+
 #include "broker/core/state.h"
 #include "protocol/codec.h"
 #include "protocol/hash.h"
@@ -33,6 +35,21 @@ SpecRef with_defaults(const State& s, const SpecRef& spec) {
   return protocol::make_spec(std::move(job));
 }
 
+// Of a spec that no job has.
+void forget(State& s, const SpecEntry* entry) {
+  Demand& demand = *entry->demand;
+  RunQueue& queue = *entry->queue;
+  if (--queue.entries == 0) {
+    ZGRID_CHECK(queue.jobs.empty());
+    demand.queues.erase({queue.priority, queue.run});
+  }
+  if (demand.queues.empty()) {
+    stop_emptying(s, demand);
+    s.demands.erase(Demand::Key(demand.key));
+  }
+  s.specs.erase({entry->raw.str(), entry->pinned, entry->alone});
+}
+
 }  // namespace
 
 SpecEntry* intern(State& s, const SpecRef& spec, const WorkerId& pinned, bool alone) {
@@ -58,17 +75,8 @@ void acquire(SpecEntry* entry) { ++entry->jobs; }
 void release(State& s, SpecEntry* entry) {
   ZGRID_CHECK(entry->jobs > 0);
   if (--entry->jobs > 0) return;
-  Demand& demand = *entry->demand;
-  RunQueue& queue = *entry->queue;
-  if (--queue.entries == 0) {
-    ZGRID_CHECK(queue.jobs.empty());
-    demand.queues.erase({queue.priority, queue.run});
-  }
-  if (demand.queues.empty()) {
-    stop_emptying(s, demand);
-    s.demands.erase(Demand::Key(demand.key));
-  }
-  s.specs.erase({entry->raw.str(), entry->pinned, entry->alone});
+  SpecEntry* const before = std::exchange(s.idle_spec, entry);
+  if (before != nullptr && before != entry && before->jobs == 0) forget(s, before);
 }
 
 void enqueue(State& s, Job& job) {

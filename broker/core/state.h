@@ -280,6 +280,9 @@ struct State {
     friend auto operator<=>(const SpecKey&, const SpecKey&) = default;
   };
   std::map<SpecKey, std::unique_ptr<SpecEntry>> specs;
+  // The only one that may be without jobs: who hands in one job after the other mostly sends the
+  // same, and to make its queue anew each time costs as much as the job.
+  SpecEntry* idle_spec = nullptr;
   std::map<Demand::Key, std::unique_ptr<Demand>> demands;
   ReadyDemands ready;
   std::map<std::string, std::unique_ptr<Group>> groups;

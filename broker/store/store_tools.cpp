@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "broker/store/log_mark.h"
 #include "broker/store/sqlite_schema.h"
 #include "broker/store/store_check.h"
 #include "broker/store/store_copy.h"
@@ -88,7 +89,7 @@ Result<std::string> move_aside(const std::string& path) {
   if (file_size(wal) == 0) std::remove(wal.c_str());
   if (!file_size(path) && !file_size(wal)) return std::string();
   std::string aside = name_aside(path);
-  for (const char* suffix : {"", "-wal"}) {
+  for (const char* suffix : {"", "-wal", kLogMarkSuffix}) {
     if (!file_size(path + suffix)) continue;
     if (Result<void> moved = move_file(path + suffix, aside + suffix); !moved) {
       return fail(std::move(moved.error()));

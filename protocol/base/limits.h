@@ -22,7 +22,7 @@ inline constexpr size_t kBatchItemsMax = 4096;          // entries of one list
 // writes one list while the next is on its way. In one list a window of 1000 jobs would go round
 // as a whole, and whoever does not have it would be idle.
 inline constexpr size_t kBatchItemsTarget = 256;
-inline constexpr size_t kRidingAcksMax = 64;  // acknowledgements inside another message
+inline constexpr size_t kRidingAcksMax = 1024;  // acknowledgements inside another message
 inline constexpr size_t kSpecBytesMax = 1u
                                         << 20;  // an encoded spec, so that a REQUEST can hold any
 inline constexpr size_t kIdsMax = 65'536;       // job ids in one watch or cancel

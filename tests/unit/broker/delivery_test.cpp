@@ -90,11 +90,12 @@ TEST_F(DeliveryTest, ThoseOfAWorkerRideInTheNextRequest) {
   EXPECT_THAT(std::get<Request>(wire_.sent[2]).settled, IsEmpty());
 }
 
-TEST_F(DeliveryTest, WhatSaysMoreAndWhatIsBehindItKeepsItsPlace) {
+TEST_F(DeliveryTest, WithOneThatSaysMoreAllGoAsMessagesInTheirOrder) {
   deliver(
       {{plain_ack(1), true}, {ack_with_news(2), true}, {plain_ack(3), true}, {Results{}, false}});
-  ASSERT_THAT(kinds(), ElementsAre(Kind::submit_ack, Kind::submit_ack, Kind::results));
-  EXPECT_THAT(std::get<Results>(wire_.sent[2]).accepted, ElementsAre(1));
+  ASSERT_THAT(kinds(),
+              ElementsAre(Kind::submit_ack, Kind::submit_ack, Kind::submit_ack, Kind::results));
+  EXPECT_THAT(std::get<Results>(wire_.sent[3]).accepted, IsEmpty());
 }
 
 TEST_F(DeliveryTest, APeerThatDoesNotReadThemThereGetsMessagesOfTheirOwn) {
@@ -109,8 +110,17 @@ TEST_F(DeliveryTest, NoMessageTakesMoreThanItMay) {
   for (uint64_t i = 0; i <= limits::kRidingAcksMax; ++i) messages.emplace_back(plain_ack(i), true);
   messages.emplace_back(Results{}, false);
   deliver(std::move(messages));
-  ASSERT_THAT(kinds(), ElementsAre(Kind::submit_ack, Kind::results));
-  EXPECT_EQ(std::get<Results>(wire_.sent[1]).accepted.size(), limits::kRidingAcksMax);
+  ASSERT_EQ(wire_.sent.size(), limits::kRidingAcksMax + 2);
+  EXPECT_THAT(std::get<Results>(wire_.sent.back()).accepted, IsEmpty());
+}
+
+TEST_F(DeliveryTest, NoAcknowledgementIsLostWhereThePeersQueueIsFull) {
+  wire_.answer = Router::Sent::full;
+  deliver({{plain_ack(1), true}, {ack_with_news(2), true}, {Results{}, false}});
+  deliver({{plain_ack(3), true}, {Results{}, false}});
+  wire_.answer = Router::Sent::ok;
+  delivery_.flush();
+  EXPECT_THAT(kinds(), ElementsAre(Kind::submit_ack, Kind::submit_ack, Kind::submit_ack));
 }
 
 // Results for a peer that does not read are parked, and read from the store again when it does.

@@ -334,6 +334,31 @@ TEST_F(ExplainTest, AJobThatMustBeAloneWaitsForEmptyHands) {
   EXPECT_EQ(text(why, "waits_for"), "slot");
 }
 
+TEST_F(ExplainTest, ALongAnswerComesInParts) {
+  hello();
+  for (int i = 0; i < 256; ++i) {
+    Ready m = ready(std::to_string(1000 + i));
+    m.facts.name += std::string(59, 'n');
+    join(SessionId{static_cast<uint64_t>(1000 + i)}, std::move(m));
+  }
+  JobSpec job = spec();
+  job.service = std::string(60, 's');
+  Query m;
+  m.what = Query::What::explain;
+  m.selectors.assign(256, accepted(job).str());
+  say(kClient, Role::client, m);
+  std::string text;
+  size_t parts = 1;
+  for (auto answer = next<Answer>(kClient);; answer = next<Answer>(kClient), ++parts) {
+    text += answer.text;
+    if (!answer.more) break;
+  }
+  EXPECT_GT(parts, 1u) << text.size();
+  const auto whole = Json::parse(text);
+  ASSERT_TRUE(whole && whole->as_array() != nullptr);
+  EXPECT_EQ(whole->as_array()->size(), 256u);
+}
+
 TEST_F(ExplainTest, TooManyJobsInOneQuestionAreRefused) {
   hello();
   Query m;
