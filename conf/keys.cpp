@@ -170,7 +170,9 @@ std::string http_problem(const Text& http) {
   return http.empty() ? "" : "must be empty: this release has no HTTP gateway";
 }
 
-std::string tags_problem(const Pairs& tags) {
+}  // namespace
+
+std::string tags_problem(const std::map<std::string, std::string>& tags) {
   if (tags.size() > limits::kTagsMax) return "has more than 64 tags";
   for (const auto& [name, value] : tags) {
     if (!is_name(name)) return "has '" + name + "', which is no name of a tag";
@@ -181,6 +183,8 @@ std::string tags_problem(const Pairs& tags) {
   }
   return {};
 }
+
+namespace {
 
 constexpr Millis kHour{3'600'000};
 constexpr Millis kYear{365LL * 24 * 3'600'000};

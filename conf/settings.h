@@ -107,6 +107,9 @@ Result<Settings> load(const Environment& env, const std::string& config_file = {
 std::vector<Error> check(const Environment& env, const std::string& config_file,
                          Settings& settings);
 
+// What is wrong with the tags of a worker: "has ..."; empty: nothing.
+std::string tags_problem(const std::map<std::string, std::string>& tags);
+
 // Every key with its value and origin, in the order of the reference: for `config show`.
 struct Shown {
   std::string key, value, origin;

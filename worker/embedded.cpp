@@ -16,6 +16,9 @@
 namespace zgrid::api {
 namespace {
 
+// A clock's sum with more overflows.
+constexpr Duration kForEver = std::chrono::hours(24 * 365 * 10);
+
 std::string host_name() {
   std::array<char, 256> name{};
   if (::gethostname(name.data(), name.size() - 1) != 0 || name[0] == '\0') return "localhost";
@@ -75,7 +78,7 @@ struct EmbeddedWorker::Impl {
   Result<void> wait(Duration timeout, bool for_end) {
     std::unique_lock lock(mutex);
     const auto there = [&] { return end.has_value() || (was_ready && !for_end); };
-    if (!changed.wait_for(lock, timeout, there)) {
+    if (!changed.wait_for(lock, std::min(timeout, kForEver), there)) {
       return tl::unexpected(Error{"timeout",
                                   for_end ? "the worker has not ended in time; it goes on"
                                           : "no broker has welcomed the worker in time",

@@ -100,9 +100,9 @@ BrokerLink::Options link_options(const RunOptions& options) {
   return out;
 }
 
-}  // namespace
-
-Result<void> run_worker(RunOptions options) {
+// Fills in what was left to us. What comes from files was checked there, flags and a program's own
+// values were not.
+Result<void> complete(RunOptions& options) {
   conf::WorkerSettings& worker = options.settings.worker;
   if (options.roots.empty()) {
     return fail(Errc::config, "a worker needs the grid's secret",
@@ -114,7 +114,28 @@ Result<void> run_worker(RunOptions options) {
                 "use 1 to 63 of A-Z a-z 0-9 . _ -");
   }
   if (worker.slots == 0) worker.slots = std::max(1u, std::thread::hardware_concurrency());
+  if (worker.slots > limits::kSlotsMax) {
+    return fail(Errc::config, "a worker with " + std::to_string(worker.slots) + " slots",
+                "at most " + std::to_string(limits::kSlotsMax) + " are possible");
+  }
+  if (worker.output_bytes_max == 0 || worker.output_bytes_max > limits::kPayloadBytesMax) {
+    return fail(Errc::config, "output_bytes_max is 0 or over 64 MiB", "choose a size between them");
+  }
+  if (const std::string problem = conf::tags_problem(worker.tags); !problem.empty()) {
+    return fail(Errc::config, "the worker " + problem, "write NAME=VALUE, at most 64 of them");
+  }
+  for (std::string& endpoint : options.brokers) {
+    if (endpoint.find("://") == std::string::npos) endpoint = "tcp://" + endpoint;
+    if (auto checked = check_endpoint(endpoint); !checked) return checked;
+  }
+  return {};
+}
 
+}  // namespace
+
+Result<void> run_worker(RunOptions options) {
+  if (auto ready = complete(options); !ready) return ready;
+  conf::WorkerSettings& worker = options.settings.worker;
   auto spool = Spool::open(worker.state_dir);
   if (!spool) return fail(std::move(spool.error()));
   const auto id = spool->worker_id(random_id<WorkerId>());

@@ -177,9 +177,7 @@ void BulkRun::send(const JobId& id, const Open& open) {
   if (!bulk_.command.key.empty()) {
     submission.entry.key = bulk_.command.key + "/" + std::to_string(open.index);
   }
-  auto& connection = session_.connection();
-  const MonoTime by = std::min(session_.deadline(), connection.deadline_in(session_.reconnect()));
-  connection.submit(std::move(submission), flags_, by);
+  session_.connection().submit(std::move(submission), flags_, session_.acknowledged_by());
 }
 
 // What was submitted before goes on.

@@ -49,7 +49,8 @@ void Parser::add_job_verbs() {
   selection(cancel, cancel_.jobs);
   makes(cancel, cancel_);
   CLI::App* retry = verb("retry", "run ended jobs again, as new jobs, and wait for those",
-                         "  zgrid retry last\n  zgrid retry --run nightly --state failed --detach");
+                         "  zgrid retry last\n"
+                         "  zgrid retry --run nightly --state failed,timed_out --detach");
   selection(retry, retry_.jobs);
   retry->add_flag("--detach", retry_.detach, "print the new jobs' ids and do not wait");
   makes(retry, retry_);

@@ -26,7 +26,7 @@ class Asking {
       open_.push_back({job, fresh});
     }
     begun_ = connection_.now().mono;
-    deadline_ = std::min(session.deadline(), connection_.deadline_in(session.reconnect()));
+    deadline_ = session.acknowledged_by();
   }
 
   Session::End run() {

@@ -82,6 +82,11 @@ Result<std::unique_ptr<Session>> Session::open_at(App& app, const conf::Settings
   return session;
 }
 
+MonoTime Session::acknowledged_by() const {
+  const Millis wait = connection_->is_up() ? reconnect_ : connect_timeout_ + reconnect_;
+  return std::min(deadline_, connection_->deadline_in(wait));
+}
+
 void Session::connect(const conf::Settings& settings, Place place, bool submit_ahead) {
   client::Connection::Options options;
   options.endpoints = std::move(place.endpoints);
@@ -103,7 +108,8 @@ void Session::connect(const conf::Settings& settings, Place place, bool submit_a
   options.open_dealer = [this](protocol::Dealer::Options dealer) {
     return protocol::Dealer::open(context_, std::move(dealer));
   };
-  reconnect_ = settings.client.reconnect;
+  connect_timeout_ = options.connect_timeout;
+  reconnect_ = options.reconnect;
   connection_ = std::make_unique<client::Connection>(std::move(options), *this);
   if (app_.globals.timeout) deadline_ = connection_->deadline_in(*app_.globals.timeout);
 }

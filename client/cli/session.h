@@ -67,7 +67,9 @@ class Session final : public client::Listener {
   [[nodiscard]] int signal() const { return signal_; }
   [[nodiscard]] const Error& lost_error() const { return lost_; }
   // As long as there is no --timeout a broker that is away is waited for.
-  [[nodiscard]] Millis reconnect() const { return reconnect_; }
+  // When a submit that leaves now must be acknowledged: a connection that is still being made has
+  // its own time first.
+  [[nodiscard]] MonoTime acknowledged_by() const;
 
   // What to do when the connection calls back; unset ones ignore it.
   std::function<void(const client::Accepted&)> accepted;
@@ -104,7 +106,7 @@ class Session final : public client::Listener {
   protocol::Context context_;
   std::unique_ptr<client::Connection> connection_;
   MonoTime deadline_ = MonoTime::never();
-  Millis reconnect_{0};
+  Millis connect_timeout_{0}, reconnect_{0};
   int signal_ = 0;
   Error lost_;
 };

@@ -43,14 +43,15 @@ Session::End await_acceptance(App& app, Session& session, PreparedJob job,
   flags.retry_full = !command.no_queue;
   flags.rerun_failed = command.rerun_failed;
   auto& connection = session.connection();
-  const MonoTime ack_by = std::min(session.deadline(), connection.deadline_in(session.reconnect()));
-  connection.submit(std::move(submission), flags, ack_by);
-  const auto end =
-      session.wait([&into] { return into.is_known; }, connection.deadline_in(kWhyAfter),
-                   [&] {
-                     if (const Error* reason = connection.waits_for_room())
-                       note_no_room(app, *reason);
-                   });
+  connection.submit(std::move(submission), flags, session.acknowledged_by());
+  auto end = session.wait([&] { return into.is_known || connection.is_up(); });
+  if (end == Session::End::done) {
+    end = session.wait([&into] { return into.is_known; }, connection.deadline_in(kWhyAfter),
+                       [&] {
+                         if (const Error* reason = connection.waits_for_room())
+                           note_no_room(app, *reason);
+                       });
+  }
   session.accepted = nullptr;
   session.refused = nullptr;
   return end;

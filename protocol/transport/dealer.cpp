@@ -84,6 +84,10 @@ class ZmqDealer final : public Dealer {
 
 }  // namespace
 
+Result<void> check_endpoint(std::string_view endpoint) {
+  return transport::check_endpoint(endpoint, false);
+}
+
 Result<std::unique_ptr<Dealer>> Dealer::open(Context& context, Options options) {
   try {
     return std::make_unique<ZmqDealer>(context.impl(), options);

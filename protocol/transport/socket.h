@@ -143,6 +143,9 @@ class Router {
   [[nodiscard]] virtual Counts counts() const = 0;
 };
 
+// Whether Dealer::connect could take it: tcp://HOST:PORT or ipc://PATH. Errc::usage.
+Result<void> check_endpoint(std::string_view endpoint);
+
 // A client's or worker's DEALER, connected to one broker.
 // Threads: one thread, but for wake().
 class Dealer {

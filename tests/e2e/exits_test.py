@@ -33,6 +33,20 @@ class Exits(harness.GridCase):
         self.check(done, 69)
         self.assertEqual(done.error["code"], "no_broker")
 
+    def test_no_broker_is_69_also_where_a_reconnection_would_get_less_time(self):
+        nobody = f"tcp://127.0.0.1:{harness.free_port(socket.SOCK_STREAM)}"
+        done = self.grid.run("submit", "workflow", "zgrid.echo", "--broker", nobody, "--json",
+                             env={"ZGRID_CLIENT__CONNECT_TIMEOUT": "1s",
+                                  "ZGRID_CLIENT__RECONNECT": "200ms"})
+        self.check(done, 69)
+        self.assertEqual(done.error["code"], "no_broker")
+
+    def test_a_worker_that_cannot_be_right_says_so_and_ends(self):
+        tags = [part for number in range(70) for part in ("--tag", f"t{number}=1")]
+        self.check(self.grid.run("worker", *tags), 78, "64 tags")
+        self.check(self.grid.run("worker", "--broker", "tcp://127.0.0.1"), 2,
+                   "tcp://HOST:PORT")
+
     def test_a_missing_secret_is_78_and_says_how_to_make_one(self):
         for verb in (["workers"], ["broker"], ["worker"], ["submit", "workflow", "zgrid.echo"]):
             done = self.grid.run(*verb, env={"ZGRID_SECRET_FILE": None})

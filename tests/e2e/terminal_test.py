@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Manners on a terminal: widths, colour, job output that must not act on it, and whole lines."""
 
+import os
 import re
 import signal
 import subprocess
@@ -107,11 +108,13 @@ class Manners(harness.GridCase):
                      ["completion", "bash"], ["submit", "workflow", "big"],
                      ["submit", "workflow", "zgrid.echo", "--array", "1-50"]):
             with self.subTest(args=args):
-                command = subprocess.Popen([harness.binary(), *args], stdout=subprocess.PIPE,
+                reader, writer = os.pipe()
+                os.close(reader)  # before it begins: what it prints may fit into the pipe
+                command = subprocess.Popen([harness.binary(), *args], stdout=writer,
                                            stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                                            env=self.grid.env, cwd=self.grid.dir)
+                os.close(writer)
                 harness.adopt(command.pid)
-                command.stdout.close()
                 told = command.stderr.read()
                 command.stderr.close()
                 self.assertEqual(command.wait(20), -signal.SIGPIPE)
