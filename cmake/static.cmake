@@ -11,9 +11,10 @@ if(NOT ZGRID_STATIC OR ZGRID_SANITIZE OR ZGRID_FUZZ)
 endif()
 
 set(zmq_unused ${CMAKE_CURRENT_LIST_DIR}/../protocol/transport/static/zmq_unused.cpp)
-find_library(ZGRID_ZMQ_ARCHIVE libzmq.a HINTS ${zmq_LIBRARY_DIRS} ${zmq_LIBDIR})
-find_library(ZGRID_SODIUM_ARCHIVE libsodium.a HINTS ${sodium_LIBRARY_DIRS} ${sodium_LIBDIR})
-find_library(ZGRID_SQLITE3_ARCHIVE libsqlite3.a HINTS ${sqlite3_LIBRARY_DIRS} ${sqlite3_LIBDIR})
+# Beside the headers that are used, not those of another release.
+find_library(ZGRID_ZMQ_ARCHIVE libzmq.a PATHS ${zmq_LIBDIR} NO_DEFAULT_PATH)
+find_library(ZGRID_SODIUM_ARCHIVE libsodium.a PATHS ${sodium_LIBDIR} NO_DEFAULT_PATH)
+find_library(ZGRID_SQLITE3_ARCHIVE libsqlite3.a PATHS ${sqlite3_LIBDIR} NO_DEFAULT_PATH)
 find_library(ZGRID_BSD_ARCHIVE libbsd.a)  # libzmq's strlcpy
 mark_as_advanced(
   ZGRID_ZMQ_ARCHIVE ZGRID_SODIUM_ARCHIVE ZGRID_SQLITE3_ARCHIVE ZGRID_BSD_ARCHIVE)
