@@ -1,10 +1,11 @@
 """fdatasync fails with EIO, at each of the first syncs
 
-strace makes one sync fail, of the thread that comes to its n-th first: the store's, which writes
-what is much, or the loop, which writes what is little. The broker must stop with 74: it cannot
-know what the disk has. The layer `unsynced` sees the failed sync as none, and the test goes on
-with what was synced before, so that whatever was acknowledged on the strength of a failed sync is
-found lost. Syncs before the broker is ready are the main thread's; they have starts of their own."""
+strace makes one sync fail, of the thread that comes to its n-th first: the store's, which
+writes what is much, or the loop, which writes what is little. The broker must stop with 74: it
+cannot know what the disk has. The layer `unsynced` sees the failed sync as none, and the test
+goes on with what was synced before, so that whatever was acknowledged on the strength of a
+failed sync is found lost. Syncs before the broker is ready are the main thread's; they have
+starts of their own."""
 
 import shutil
 import subprocess
