@@ -1,13 +1,14 @@
 // Many peers of a broker in one process, where as many processes would be too many.
 //
 //   fault_peers crowd --secret-file FILE --broker ENDPOINT [--workers N] [--clients N]
-//                     [--rate N] [--payload BYTES] [--seconds S] [--sweep-ms MS]
-//   fault_peers mute  --secret-file FILE --broker ENDPOINT [--rate N] [--payload BYTES]
-//                     [--seconds S]
+//                     [--rate N] [--batch N] [--payload BYTES] [--seconds S] [--sweep-ms MS]
+//   fault_peers mute  --secret-file FILE --broker ENDPOINT [--rate N] [--batch N]
+//                     [--payload BYTES] [--seconds S]
 //
 // crowd: workers and clients as the library makes them, each with a connection of its own. The
-// clients submit zgrid.echo jobs, --rate a second together (0: none), and wait for the results. The
-// workers echo. Whenever all of them are up, or no longer all, a line says so on stdout:
+// clients submit zgrid.echo jobs, --rate a second together (0: none) and --batch of them at once,
+// and wait for the results. The workers echo. Whenever all of them are up, or no longer all, a line
+// says so on stdout:
 //   MICROSECONDS_OF_CLOCK_MONOTONIC all-up | UP of ALL
 // The last line is a JSON summary, with the times from submit to result.
 //
@@ -211,6 +212,7 @@ void print_summary(std::vector<int64_t>& took, uint64_t submitted) {
 void run_crowd(const Options& options, protocol::Context& context, const protocol::Root& root) {
   const std::string endpoint = options.text("--broker");
   const auto seconds = options.number("--seconds", 1e9), rate = options.number("--rate", 0);
+  const auto batch = static_cast<uint64_t>(options.number("--batch", 1));
   const Millis sweep{static_cast<int64_t>(options.number("--sweep-ms", 1))};
   const Payload input = filler(static_cast<size_t>(options.number("--payload", 100)));
   const SpecRef spec = echo_spec();
@@ -229,7 +231,7 @@ void run_crowd(const Options& options, protocol::Context& context, const protoco
   size_t waiting = 0;
   const auto elapsed = [&] { return static_cast<double>(micros() - start) / 1e6; };
   while (!g_stop && elapsed() < seconds) {
-    const auto due = rate > 0 ? static_cast<uint64_t>(elapsed() * rate) : 0;
+    const auto due = rate > 0 ? static_cast<uint64_t>(elapsed() * rate) / batch * batch : 0;
     for (; submitted < due; ++submitted) clients[submitted % clients.size()]->submit(spec, input);
     size_t up = 0;
     for (const auto& worker : workers) {
@@ -257,9 +259,6 @@ void run_crowd(const Options& options, protocol::Context& context, const protoco
   print_summary(took, submitted);
 }
 
-// Jobs in one submit of the mute one: about half a megabyte.
-size_t mute_batch(size_t payload) { return std::clamp<size_t>(500'000 / (payload + 1), 1, 50); }
-
 void run_mute(const Options& options, protocol::Context& context, const protocol::Root& root) {
   const client::Keys keys = client::client_keys(root);
   protocol::Dealer::Options dealer_options;
@@ -272,7 +271,7 @@ void run_mute(const Options& options, protocol::Context& context, const protocol
   client::JobIds ids;
   const SpecRef spec = echo_spec();
   const Payload input = filler(static_cast<size_t>(options.number("--payload", 10'000)));
-  const size_t batch = mute_batch(input.data.size());
+  const auto batch = static_cast<size_t>(options.number("--batch", 50));
   const double seconds = options.number("--seconds", 1e9), rate = options.number("--rate", 1000);
   const int64_t start = micros();
   uint64_t request = 0;

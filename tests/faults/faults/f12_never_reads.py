@@ -2,7 +2,8 @@
 
 It goes on submitting at a rate that the workers can do, wants every result, and takes none. The
 broker must not keep them for it beyond a bound, and the others must not wait for it. Each round
-measures the others beside a client that submits as much and reads, and then beside it.
+measures the others beside a client that submits as much, as many at once, and reads; and then beside
+it.
 
 Another client reads, but over a slow line: results of many times what the broker keeps for it
 arrive whole, each once, as fast as the line is. It submits all at once, faster than the disk
@@ -18,6 +19,7 @@ from peers import Peers
 
 OTHERS = 49
 RATE = 1000  # jobs a second of the one that does not read
+BATCH = 50  # of them at once: half a megabyte
 PAYLOAD = 10_000
 MEMORY_MAX = 64 << 20
 SLOWER_MAX = 1.5
@@ -46,7 +48,7 @@ def body(env, rounds, seconds, rate):
             broker = grid.broker()
             grid.worker("ann", slots=4)
             crowd = ("--clients", OTHERS, "--rate", rate, "--seconds", seconds)
-            load = ("--payload", PAYLOAD, "--rate", RATE)
+            load = ("--payload", PAYLOAD, "--rate", RATE, "--batch", BATCH)
             reader = Peers(env, grid, "crowd", "--clients", 1, *load)
             before = Peers(env, grid, "crowd", *crowd).finish(seconds + 60)
             reader.stop()
