@@ -9,6 +9,7 @@
 
 #include "client/discover.h"
 #include "client/public_values.h"
+#include "protocol/base/wait.h"
 #include "protocol/keys.h"
 
 namespace zgrid::api {
@@ -41,15 +42,11 @@ namespace {
 
 Error late(const char* what, Effect effect) { return {"timeout", what, "", effect, true}; }
 
-// A clock's sum with more overflows.
-constexpr Duration kForEver = std::chrono::hours(24 * 365 * 10);
-
 template <class T>
 Result<T> wait_for(const HandleState& state, const std::optional<Result<T>>& value,
                    Duration timeout, const char* what) {
   std::unique_lock lock(state.mutex);
-  if (!state.changed.wait_for(lock, std::min(timeout, kForEver),
-                              [&value] { return value.has_value(); })) {
+  if (!wait_at_most(state.changed, lock, timeout, [&value] { return value.has_value(); })) {
     return tl::unexpected(late(what, Effect::unknown));
   }
   return *value;

@@ -9,15 +9,13 @@
 
 #include "client/public_values.h"
 #include "conf/settings.h"
+#include "protocol/base/wait.h"
 #include "protocol/transport/event_fd.h"
 #include "worker/run_worker.h"
 #include "zgrid/worker.hpp"
 
 namespace zgrid::api {
 namespace {
-
-// A clock's sum with more overflows.
-constexpr Duration kForEver = std::chrono::hours(24 * 365 * 10);
 
 std::string host_name() {
   std::array<char, 256> name{};
@@ -78,7 +76,7 @@ struct EmbeddedWorker::Impl {
   Result<void> wait(Duration timeout, bool for_end) {
     std::unique_lock lock(mutex);
     const auto there = [&] { return end.has_value() || (was_ready && !for_end); };
-    if (!changed.wait_for(lock, std::min(timeout, kForEver), there)) {
+    if (!wait_at_most(changed, lock, timeout, there)) {
       return tl::unexpected(Error{"timeout",
                                   for_end ? "the worker has not ended in time; it goes on"
                                           : "no broker has welcomed the worker in time",
