@@ -68,6 +68,17 @@ void Connection::unwatch(std::span<const JobId> jobs) {
   for (const JobId& job : jobs) watched_.erase(job);
 }
 
+void Connection::withdraw() {
+  for (const JobId& job : outbox_.withdraw()) watched_.erase(job);
+}
+
+std::vector<JobId> Connection::watched_jobs() const {
+  std::vector<JobId> jobs;
+  jobs.reserve(watched_.size());
+  for (const auto& [job, events] : watched_) jobs.push_back(job);
+  return jobs;
+}
+
 void Connection::cancel(std::vector<JobId> jobs, MonoTime deadline, CancelDone done) {
   ZGRID_CHECK(jobs.size() <= limits::kIdsMax);
   Call call;

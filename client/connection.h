@@ -92,6 +92,8 @@ class Connection {
   void watch(std::vector<JobId> jobs, bool events, MonoTime deadline, WatchDone done);
   // Forgets them: their results are not reported.
   void unwatch(std::span<const JobId> jobs);
+  // Forgets the submits that wait for room at the broker: they are not tried again.
+  void withdraw();
   void cancel(std::vector<JobId> jobs, MonoTime deadline, CancelDone done);
   // Runs ended jobs again, as new ones. Their ids are the caller's, so that asking again after a
   // reconnection makes no second one. The new jobs are not watched. At most kBatchItemsMax.
@@ -123,6 +125,7 @@ class Connection {
   [[nodiscard]] const protocol::Welcome& welcome() const { return links_.welcome(); }
   // Watched jobs whose results have not come yet.
   [[nodiscard]] size_t watched() const { return watched_.size(); }
+  [[nodiscard]] std::vector<JobId> watched_jobs() const;
   // Why submits wait for another try; null: none does.
   [[nodiscard]] const Error* waits_for_room() const { return outbox_.waits_for_room(); }
   // True when all that was asked for is on its way.

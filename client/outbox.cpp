@@ -232,6 +232,14 @@ std::vector<Outbox::Refusal> Outbox::on_time(MonoTime now) {
   return refused;
 }
 
+std::vector<JobId> Outbox::withdraw() {
+  std::vector<JobId> jobs;
+  for (const auto& [at, retry] : std::exchange(retries_, {})) {
+    jobs.push_back(retry.submission.entry.id);
+  }
+  return jobs;
+}
+
 std::vector<Outbox::Refusal> Outbox::fail_all(const Error& error) {
   std::vector<Refusal> refused;
   for (const auto& [key, batch] : batches_) take_all(batch, error, refused);

@@ -69,6 +69,8 @@ class Outbox {
   std::optional<Acked> on_ack(protocol::SubmitAck ack, MonoTime now);
   // Requeues what waited for its retry, and returns what is out of time.
   std::vector<Refusal> on_time(MonoTime now);
+  // Takes what waits for its retry; the broker has none of it.
+  std::vector<JobId> withdraw();
   // Takes everything, because the connection is over.
   std::vector<Refusal> fail_all(const Error& error);
 

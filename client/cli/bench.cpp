@@ -114,9 +114,18 @@ client::Connection::Options connect_options(const App& app, const std::string& e
   return options;
 }
 
+// Ends a load before its time. The jobs of a private grid end with it.
+void stop(App& app, Load& load, bool is_private) {
+  const uint64_t left = load.stop();
+  if (left == 0 || is_private) return;
+  app.out.note("the broker has not acknowledged in time that " + std::to_string(left) +
+               (left == 1 ? " job is" : " jobs are") +
+               " cancelled; what goes on: 'zgrid jobs --state queued,running'");
+}
+
 // Measures each row. The session waits beside it: for signals, --timeout and the end of the grid.
 Result<void> measure(App& app, Session& session, const std::vector<protocol::Root>& roots,
-                     std::vector<BenchRow>& rows) {
+                     std::vector<BenchRow>& rows, bool is_private) {
   protocol::Context context;
   for (BenchRow& row : rows) {
     app.out.note("measuring " + row.mode + ": " + std::to_string(row.plan.jobs) + " jobs");
@@ -124,7 +133,9 @@ Result<void> measure(App& app, Session& session, const std::vector<protocol::Roo
         row.plan,
         [&] { return connect_options(app, session.connection().endpoint(), roots, context); },
         [&session] { session.connection().wake(); });
-    switch (session.wait([&load] { return load.is_done(); })) {
+    const auto end = session.wait([&load] { return load.is_done(); });
+    stop(app, load, is_private);
+    switch (end) {
       case Session::End::done: break;
       case Session::End::lost: return fail(session.lost_error());
       case Session::End::signal: return {};  // the caller sees it
@@ -161,7 +172,7 @@ int report(App& app, const BenchCommand& command, const BenchGrid& grid,
 int bench(App& app, const BenchCommand& command, const Work& work, std::vector<BenchRow> rows,
           Session& session, const std::vector<protocol::Root>& roots, bool is_private,
           int& signal) {
-  const auto ok = measure(app, session, roots, rows);
+  const auto ok = measure(app, session, roots, rows, is_private);
   signal = session.signal();
   if (signal != 0) return 128 + signal;
   if (!ok) return fail_with(app, ok.error());

@@ -97,7 +97,34 @@ class Load::Client final : private client::Listener {
     is_stopped_ = true;
     connection_.wake();
   }
+  // What nobody waits for any more must not stay in the grid. Nothing to do after a whole run.
+  void cancel_open() {
+    is_measured_ = true;
+    if (error_) {
+      left_ = sent_ - received();
+      return;
+    }
+    connection_.withdraw();
+    const std::vector<JobId> open = connection_.watched_jobs();
+    const MonoTime deadline = connection_.deadline_in(kCancelPatience);
+    size_t due = 0;
+    for (size_t at = 0; at < open.size(); at += limits::kBatchItemsMax) {
+      const size_t count = std::min(limits::kBatchItemsMax, open.size() - at);
+      const auto first = open.begin() + static_cast<ptrdiff_t>(at);
+      ++due;
+      connection_.cancel({first, first + static_cast<ptrdiff_t>(count)}, deadline,
+                         [this, &due, count](const auto& items) {
+                           --due;
+                           if (!items) left_ += count;
+                         });
+    }
+    while (due > 0) {
+      connection_.run(kNap);
+      connection_.withdraw();  // a list of submits may have found no room meanwhile
+    }
+  }
 
+  [[nodiscard]] uint64_t left() const { return left_; }
   [[nodiscard]] const LoadResult& result() const { return result_; }
   [[nodiscard]] const std::optional<Error>& error() const { return error_; }
   [[nodiscard]] MonoTime began() const { return began_; }
@@ -162,6 +189,7 @@ class Load::Client final : private client::Listener {
   }
 
   void count_failure(const std::string& why) {
+    if (is_measured_) return;
     if (result_.failed++ == 0) result_.first_failure = why;
     ended_ = connection_.now().mono;
   }
@@ -169,6 +197,7 @@ class Load::Client final : private client::Listener {
   void on_accepted(const client::Accepted&) override {}
   void on_refused(const JobId&, const Error& error) override { count_failure(error.message); }
   void on_result(const client::ResultView& view) override {
+    if (is_measured_) return;
     const protocol::ResultEntry& entry = view.entry;
     const uint64_t job = entry.index - 1;
     if (job >= due_.size()) return;
@@ -195,6 +224,8 @@ class Load::Client final : private client::Listener {
   std::vector<MonoTime> due_;  // by job
   uint64_t sent_ = 0;
   LoadResult result_;
+  bool is_measured_ = false;  // what comes now does not count
+  uint64_t left_ = 0;         // jobs whose cancellation nobody acknowledged
   std::optional<Error> error_;
   MonoTime began_, ended_;
   std::atomic<bool> is_stopped_{false};
@@ -209,16 +240,24 @@ Load::Load(LoadPlan plan, const Connect& connect, std::function<void()> wake)
   for (const auto& client : clients_) {
     threads_.emplace_back([this, &client = *client] {
       client.run(*gate_);
+      client.cancel_open();
       --running_;
       wake_();
     });
   }
 }
 
-Load::~Load() {
+Load::~Load() { stop(); }
+
+uint64_t Load::stop() {
   gate_->stop();
   for (const auto& client : clients_) client->stop();
-  for (std::thread& thread : threads_) thread.join();
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+  uint64_t left = 0;
+  for (const auto& client : clients_) left += client->left();
+  return left;
 }
 
 Result<LoadResult> Load::result() {

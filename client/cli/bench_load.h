@@ -47,9 +47,15 @@ class Load {
   // Connections to where a grid is. `wake` is called from a client's thread when it is done.
   using Connect = std::function<client::Connection::Options()>;
   Load(LoadPlan plan, const Connect& connect, std::function<void()> wake);
-  ~Load();  // stops and joins the clients
+  ~Load();  // as stop()
   Load(const Load&) = delete;
   Load& operator=(const Load&) = delete;
+
+  // How long a client waits for the acknowledgement that its open jobs are cancelled.
+  static constexpr Millis kCancelPatience{2000};
+  // Ends the clients before their time; each cancels what it has in the grid. Returns, the same at
+  // each call, how many jobs may go on all the same.
+  uint64_t stop();
 
   // Whether all clients are done; then result() may be called.
   [[nodiscard]] bool is_done() const { return running_ == 0; }

@@ -4,6 +4,7 @@
 import csv
 import io
 import signal
+import time
 import unittest
 
 import harness
@@ -145,6 +146,47 @@ class Bench(harness.GridCase):
         self.assertTrue(list(tmp.iterdir()))
         self.assertEqual(process.end(signal.SIGINT), -signal.SIGINT)
         self.assertEqual(list(tmp.iterdir()), [])
+
+    # ---- what becomes of the jobs of a measurement that ends before its time ----------------
+
+    def open_jobs(self):
+        return self.grid.ok("jobs", "--json", "--limit", "0", "--state",
+                            "queued,waiting,running").json["jobs"]
+
+    def start_on_the_grid(self, *args):
+        """A bench whose jobs wait for a file that never comes, once some of them run."""
+        process = self.grid.start("bench", "--broker", self.grid.endpoint, "--workflow", "gate",
+                                  "--payload", "9", *args, name="bench")
+        harness.wait_until(lambda: any(job["status"] == "running" for job in self.open_jobs()))
+        return process
+
+    def test_a_signal_leaves_no_job_of_its_own_in_a_running_grid(self):
+        other = self.grid.submit("gate", "not-of-the-bench", "--delay", "1h")
+        process = self.start_on_the_grid("--jobs", "3000", "--window", "700", "--clients", "3")
+        harness.wait_until(lambda: len(self.open_jobs()) > 250)
+        self.assertEqual(process.end(signal.SIGINT), -signal.SIGINT)
+        self.assertNotIn("cancelled", process.log)
+        harness.wait_until(lambda: [job["job"] for job in self.open_jobs()] == [other])
+        self.grid.ok("cancel", other)
+
+    def test_nor_does_the_end_of_its_timeout(self):
+        process = self.start_on_the_grid("--rate", "100", "--duration", "20s", "--timeout", "2s")
+        self.assertEqual(process.popen.wait(15), 124)
+        harness.wait_until(lambda: self.open_jobs() == [])
+
+    def test_a_broker_that_is_silent_is_not_waited_for_and_the_jobs_are_told_of(self):
+        with harness.Grid() as grid:
+            broker = grid.broker("--store", "memory")
+            grid.worker("bob")
+            process = grid.start("bench", "--broker", grid.endpoint, "--workflow", "gate",
+                                 "--jobs", "50", "--clients", "2", name="bench")
+            harness.wait_until(lambda: grid.ok("jobs", "--json").json["jobs"])
+            broker.send(signal.SIGSTOP)
+            begun = time.monotonic()
+            self.assertEqual(process.end(signal.SIGINT), -signal.SIGINT)
+            self.assertLess(time.monotonic() - begun, 6)
+            self.assertIn("jobs are cancelled", process.log)
+            self.assertIn("zgrid jobs --state queued,running", process.log)
 
 
 if __name__ == "__main__":

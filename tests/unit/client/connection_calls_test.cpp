@@ -54,6 +54,27 @@ TEST_F(ConnectionTest, APurgeIsAnsweredByTheStatesOfTheJobs) {
   EXPECT_EQ(got[0].status, JobStatus::dead_letter);
 }
 
+TEST_F(ConnectionTest, WhatIsWithdrawnWhileItWaitsForRoomIsNotTriedAgain) {
+  open_and_welcome();
+  submit();
+  const JobId taken = submit();
+  turn();
+  protocol::SubmitAck ack;
+  ack.request = broker_.take<protocol::Submit>().request;
+  const Error full{Errc::queue_full, "full", "", Effect::none, 500};
+  ack.items.push_back({0, {}, JobStatus::queued, false, full, {}});
+  broker_.say(ack);
+  turn();
+  ASSERT_EQ(connection_->watched(), 2u);
+  connection_->withdraw();
+  EXPECT_EQ(connection_->watched_jobs(), std::vector<JobId>{taken});
+  EXPECT_TRUE(connection_->is_idle());
+  broker_.pass(Seconds{5});
+  turn();
+  broker_.expect_silence();
+  EXPECT_TRUE(heard_.refused.empty());
+}
+
 TEST_F(ConnectionTest, CallsThatNobodyAnswersEndWithTheirDeadline) {
   open_and_welcome();
   std::vector<Errc> got;
