@@ -234,6 +234,7 @@ void Loop::run_read(StoreRead read) {
     read.bytes_max = Sessions::kParkAbove;
     if (Session* session = sessions_.find(read.to)) ++session->reads;
   }
+  number_jobs(core_, read);
   auto shared = std::make_shared<const StoreRead>(std::move(read));
   committer_->read([=, this](JobStore& store) -> std::function<void()> {
     // On the store's thread; what is returned runs in our turn.

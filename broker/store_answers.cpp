@@ -1,5 +1,6 @@
 #include "broker/store_answers.h"
 
+#include "protocol/base/check.h"
 #include "protocol/batch.h"
 
 namespace zgrid::broker {
@@ -81,7 +82,7 @@ StoreAnswer results(JobStore& store, const StoreRead& read) {
   for (size_t i = 0; i < read.jobs.size() && bytes <= read.bytes_max; ++i) {
     const JobId& id = read.jobs[i];
     ++answer.results_read;
-    auto job = store.read(id);
+    auto job = store.read(id, read.seqs[i]);
     if (!job) {
       writer.add_unreadable(id, read.ends[i].attempt, job.error());
     } else if (!job->has_value()) {  // purged since it was asked for
@@ -149,8 +150,9 @@ std::vector<Message> failed(uint64_t request, Error error) {
 
 std::vector<Message> summaries(JobStore& store, const StoreRead& read) {
   std::vector<JobSummary> found;
-  for (const JobId& id : read.jobs) {
-    auto job = store.read(id);
+  for (size_t i = 0; i < read.jobs.size(); ++i) {
+    const JobId& id = read.jobs[i];
+    auto job = store.read(id, read.seqs[i]);
     if (!job) return failed(read.request, std::move(job.error()));
     if (job->has_value()) {
       found.push_back(summary_of(**job));
@@ -191,9 +193,10 @@ StoreAnswer fill_inputs(JobStore& store, const StoreRead& read) {
     message = {};
     meter.reset();
   };
-  for (const AssignmentToFill& one : read.assignments) {
+  for (size_t i = 0; i < read.assignments.size(); ++i) {
+    const AssignmentToFill& one = read.assignments[i];
     Assignment entry = one.entry;
-    auto job = store.read(entry.token.job);
+    auto job = store.read(entry.token.job, read.seqs[i]);
     if (!job || !job->has_value()) {
       Error missing{Errc::not_found, "the store has forgotten it", {}, {}, 0};
       answer.lost_inputs.emplace_back(entry.token, job ? missing : std::move(job.error()));
@@ -217,19 +220,33 @@ StoreAnswer fill_inputs(JobStore& store, const StoreRead& read) {
 
 std::vector<Core::Retried> retries(JobStore& store, const StoreRead& read) {
   std::vector<Core::Retried> found;
-  for (const Retry::Item& item : read.retries) found.push_back({item, store.read(item.job)});
+  for (size_t i = 0; i < read.retries.size(); ++i) {
+    found.push_back({read.retries[i], store.read(read.retries[i].job, read.seqs[i])});
+  }
   return found;
 }
 
 std::vector<Core::Explained> explained(JobStore& store, const StoreRead& read) {
   std::vector<Core::Explained> found;
-  for (const JobId& id : read.jobs) found.push_back({id, store.read(id)});
+  for (size_t i = 0; i < read.jobs.size(); ++i) {
+    found.push_back({read.jobs[i], store.read(read.jobs[i], read.seqs[i])});
+  }
   return found;
 }
 
 }  // namespace
 
+void number_jobs(const Core& core, StoreRead& read) {
+  read.seqs.clear();
+  for (const JobId& id : read.jobs) read.seqs.push_back(core.number_of(id));
+  for (const AssignmentToFill& one : read.assignments) {
+    read.seqs.push_back(core.number_of(one.entry.token.job));
+  }
+  for (const Retry::Item& item : read.retries) read.seqs.push_back(core.number_of(item.job));
+}
+
 StoreAnswer answer_from_store(JobStore& store, const StoreRead& read) {
+  ZGRID_CHECK(read.seqs.size() == read.jobs.size() + read.assignments.size() + read.retries.size());
   switch (read.what) {
     case StoreRead::What::results: return results(store, read);
     case StoreRead::What::summaries: return {summaries(store, read), {}, {}, {}, 0};

@@ -17,6 +17,8 @@ struct StoreAnswer {
   size_t results_read = 0;  // of the jobs that were asked for
 };
 
+// On the loop's thread, just before a read goes to the store.
+void number_jobs(const Core& core, StoreRead& read);
 // On the store's thread. An error of the store becomes the error of an Answer; of results, those
 // that cannot be read are reported as failed, so that nobody waits for them for ever.
 StoreAnswer answer_from_store(JobStore& store, const StoreRead& read);

@@ -319,6 +319,12 @@ MonoTime Core::next_wake() const {
   return next;
 }
 
+uint64_t Core::number_of(const JobId& id) const {
+  if (const Job* job = find_job(*state_, id)) return job->seq;
+  const Past* past = state_->history.find(id);
+  return past ? past->seq : 0;
+}
+
 Core::Counts Core::counts() const {
   Counts counts = state_->counts;
   counts.workers = state_->worker_of_session.size();

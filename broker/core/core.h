@@ -94,6 +94,9 @@ class Core {
   // When finish() has something to do again even if no event comes.
   [[nodiscard]] MonoTime next_wake() const;
 
+  // The order of its acceptance, under which the store has a job; 0: it is not known any more.
+  [[nodiscard]] uint64_t number_of(const JobId& id) const;
+
   struct Counts {
     uint64_t unfinished = 0, queued = 0, queued_bytes = 0, workers = 0;
     uint64_t accepted = 0, ended = 0, stale = 0, duplicate = 0, requeued = 0;

@@ -47,6 +47,9 @@ struct StoreRead {
   uint64_t request = 0;
   What what = What::results;
   std::vector<JobId> jobs;
+  // The numbers under which the store has the jobs, or those of `assignments` or `retries`; 0: it
+  // has forgotten it. Whoever reads fills them in (number_jobs).
+  std::vector<uint64_t> seqs;
   // results: how each job ended, in the same order, should it be purged before it is read.
   struct End {
     JobStatus status = JobStatus::succeeded;

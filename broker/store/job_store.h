@@ -198,8 +198,9 @@ class JobStore {
   };
   [[nodiscard]] virtual Result<void> recover(const Recovered& into) = 0;
 
-  // One job as it was last committed; nothing if unknown. Errc::corrupt, Errc::io.
-  [[nodiscard]] virtual Result<std::optional<StoredJob>> read(const JobId& id) = 0;
+  // The job that was accepted with that number, as it was last committed; nothing if it is purged,
+  // or if it is another one. Errc::corrupt, Errc::io.
+  [[nodiscard]] virtual Result<std::optional<StoredJob>> read(const JobId& id, uint64_t seq) = 0;
   // Newest (highest seq) first. Inputs and outputs are left out. Broadcasts are left out: their
   // children stand for them.
   [[nodiscard]] virtual Result<std::vector<StoredJob>> list(const JobFilter& filter) = 0;

@@ -79,7 +79,6 @@ void MemoryStore::keep(const PutJob& job) {
   auto kept = std::make_unique<StoredJob>(StoredJob{job, PutState{}, std::nullopt, 0});
   kept->state.id = job.id;
   kept->state.seq = job.seq;
-  seqs_.set(job.id, job.seq);
   auto at = place_of(job.seq);
   if (at == jobs_.end() || at->seq != job.seq) {
     at = jobs_.insert(at, Kept{job.seq, nullptr});
@@ -111,11 +110,7 @@ void MemoryStore::write(const Folded& folded) {
 }
 
 void MemoryStore::purge(const Purge& purge) {
-  for (const EndedJob& job : purge.jobs) {
-    drop(job.seq);
-    // The id may be another job's by now.
-    if (seqs_.find(job.id) == job.seq) seqs_.erase(job.id);
-  }
+  for (const EndedJob& job : purge.jobs) drop(job.seq);
   Purge& kept = purged_[purge.number];
   kept = purge;
   for (EndedJob& job : kept.jobs) job.bytes = 0;
@@ -145,10 +140,10 @@ Result<void> MemoryStore::recover(const Recovered& into) {
   return {};
 }
 
-Result<std::optional<StoredJob>> MemoryStore::read(const JobId& id) {
-  const auto seq = seqs_.find(id);
-  if (!seq) return std::nullopt;
-  return *job_of(*seq);
+Result<std::optional<StoredJob>> MemoryStore::read(const JobId& id, uint64_t seq) {
+  const StoredJob* job = job_of(seq);
+  if (job == nullptr || job->accepted.id != id) return std::nullopt;
+  return *job;
 }
 
 Result<void> MemoryStore::backup(const std::string&) {

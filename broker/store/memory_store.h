@@ -10,7 +10,6 @@
 #include <string>
 
 #include "broker/store/fold.h"
-#include "broker/store/id_map.h"
 #include "broker/store/job_store.h"
 
 namespace zgrid::broker {
@@ -23,7 +22,7 @@ class MemoryStore final : public JobStore {
   [[nodiscard]] bool is_instant() const override { return true; }
   [[nodiscard]] CommitResult commit(std::span<const Record> records) override;
   [[nodiscard]] Result<void> recover(const Recovered& into) override;
-  [[nodiscard]] Result<std::optional<StoredJob>> read(const JobId& id) override;
+  [[nodiscard]] Result<std::optional<StoredJob>> read(const JobId& id, uint64_t seq) override;
   [[nodiscard]] Result<std::vector<StoredJob>> list(const JobFilter& filter) override;
   [[nodiscard]] Result<void> backup(const std::string& path) override;
 
@@ -46,7 +45,6 @@ class MemoryStore final : public JobStore {
   std::deque<Kept> jobs_;
   size_t holes_ = 0;                  // places without a job
   std::map<uint64_t, Purge> purged_;  // by number
-  IdMap seqs_;
   std::map<WorkerId, std::string> draining_;
   std::optional<PutClock> clock_;
 };

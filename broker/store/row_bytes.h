@@ -30,6 +30,7 @@ enum class PartKind : uint8_t {
   purged = 9,
   clock = 10,
   log_mark = 11,  // in a file of its own
+  log_row = 12,
 };
 
 // What is written; all from 1 on can be read.
@@ -42,6 +43,8 @@ class PartWriter {
  public:
   // Clears `out` and begins a part in it.
   explicit PartWriter(std::string& out);
+  // Goes on with a part that was begun in `out` and not sealed.
+  static PartWriter go_on(std::string& out) { return PartWriter(out, Begun{}); }
   void u8(uint8_t value) { out_.push_back(static_cast<char>(value)); }
   void u16(uint16_t value) { integer(value); }
   void u32(uint32_t value) { integer(value); }
@@ -57,6 +60,8 @@ class PartWriter {
   void seal(PartKind kind, uint64_t owner);
 
  private:
+  struct Begun {};
+  PartWriter(std::string& out, Begun) : out_(out) {}
   template <class Integer>
   void integer(Integer value) {
     char raw[sizeof value];
@@ -73,6 +78,8 @@ class PartReader {
  public:
   // Nothing if the check does not fit or the version is not known.
   static std::optional<PartReader> open(std::string_view part, PartKind kind, uint64_t owner);
+  // Bytes of whose version the caller knows, and which it checks itself.
+  static PartReader unchecked(std::string_view body) { return PartReader(body); }
 
   uint8_t u8() { return static_cast<uint8_t>(integer(1)); }
   uint16_t u16() { return static_cast<uint16_t>(integer(2)); }
@@ -81,6 +88,8 @@ class PartReader {
   int64_t i64() { return static_cast<int64_t>(integer(8)); }
   // Lies inside the part.
   std::string_view text();
+  // So many bytes, inside the part; empty if there are not so many.
+  std::string_view take(size_t bytes);
   template <class IdType>
   IdType id() {
     IdType value;
@@ -95,8 +104,6 @@ class PartReader {
 
  private:
   explicit PartReader(std::string_view body) : body_(body) {}
-  // Empty if there are not so many.
-  std::string_view take(size_t bytes);
   uint64_t integer(size_t bytes);
 
   std::string_view body_;

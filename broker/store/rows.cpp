@@ -195,6 +195,11 @@ Result<AcceptedPart> decode_accepted(std::string_view part, uint64_t seq, SpecCa
   return accepted;
 }
 
+std::optional<JobId> id_in_accepted(std::string_view part, uint64_t seq) {
+  const auto fields = read_fields(part, seq);
+  return fields ? std::optional(fields->id) : std::nullopt;
+}
+
 void encode_state(const PutState& state, uint64_t seq, FactsNumber worker, std::string& out) {
   PartWriter w(out);
   w.id(state.id);

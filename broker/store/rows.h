@@ -75,6 +75,9 @@ Result<AcceptedPart> decode_accepted(std::string_view part, uint64_t seq, SpecCa
 Result<StatePart> decode_state(std::string_view part, uint64_t seq);
 Result<EndedPart> decode_ended(std::string_view part, uint64_t seq);
 
+// Whose part it is, if that can be read.
+std::optional<JobId> id_in_accepted(std::string_view part, uint64_t seq);
+
 // What recovery wants of a job that ended, without its spec and payloads.
 Result<EndedJob> decode_ended_job(std::string_view accepted, std::string_view ended, uint64_t seq);
 

@@ -90,6 +90,7 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
   if (done) done = store->with_reserve([&] { return store->guard_log(wal); });
   if (done) done = store->facts_.load(*store->db_);
   if (done) done = store->prepare();
+  if (done) done = store->log_.load();
   if (!done) {
     store->db_->abandon();
     Error why = std::move(done.error());
@@ -153,7 +154,6 @@ Result<void> SqliteStore::guard_log(const std::string& wal) {
 }
 
 Result<void> SqliteStore::prepare() {
-  const std::string one_row = std::string(kSelectRows) + " WHERE j.seq = ?1";
   struct {
     Statement& statement;
     const char* text;
@@ -161,24 +161,13 @@ Result<void> SqliteStore::prepare() {
       {sql_.begin, "BEGIN IMMEDIATE"},
       {sql_.commit, "COMMIT"},
       {sql_.rollback, "ROLLBACK"},
-      {sql_.put_job,
-       "INSERT OR REPLACE INTO job(seq, id_high, id_low, status, kind, run, accepted, state, ended)"
-       " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"},
-      {sql_.put_later,
-       "INSERT INTO later(seq, status, state, ended) VALUES(?1, ?2, ?3, ?4)"
-       " ON CONFLICT(seq) DO UPDATE SET status = excluded.status,"
-       " state = coalesce(excluded.state, state), ended = coalesce(excluded.ended, ended)"},
       {sql_.put_payload, "INSERT OR REPLACE INTO payload(key, data) VALUES(?1, ?2)"},
       {sql_.put_drain, "INSERT OR REPLACE INTO drain(worker, data) VALUES(?1, ?2)"},
       {sql_.drop_drain, "DELETE FROM drain WHERE worker = ?1"},
       {sql_.put_clock, "INSERT OR REPLACE INTO meta(n, data) VALUES(2, ?1)"},
       {sql_.put_purge, "INSERT OR REPLACE INTO purged(number, data) VALUES(?1, ?2)"},
       {sql_.drop_purge, "DELETE FROM purged WHERE number = ?1"},
-      {sql_.drop_job, "DELETE FROM job WHERE seq BETWEEN ?1 AND ?2"},
-      {sql_.drop_later, "DELETE FROM later WHERE seq BETWEEN ?1 AND ?2"},
       {sql_.drop_payload, "DELETE FROM payload WHERE key BETWEEN ?1 AND ?2"},
-      {sql_.seq_of, "SELECT seq FROM job WHERE id_high = ?1 AND id_low = ?2"},
-      {sql_.row, one_row.c_str()},
   };
   for (const auto& one : all) {
     Result<Statement> prepared = db_->prepare(one.text);

@@ -9,29 +9,27 @@
 #include <cstring>
 #include <initializer_list>
 
+#include "broker/store/log_table.h"
+#include "broker/store/old_tables.h"
 #include "broker/store/page_check.h"
 #include "broker/store/store_files.h"
 
 namespace zgrid::broker {
 namespace {
 
-// Of version 1. What a later version has more is below, each for itself.
-constexpr const char* kTables1 = R"(
+// What all layouts have, and then what the second and the third brought.
+constexpr const char* kTables = R"(
   CREATE TABLE meta(n INTEGER PRIMARY KEY, data BLOB NOT NULL);
-  CREATE TABLE job(seq INTEGER PRIMARY KEY, id_high INTEGER NOT NULL, id_low INTEGER NOT NULL,
-                   status INTEGER NOT NULL, kind INTEGER NOT NULL, run TEXT,
-                   accepted BLOB NOT NULL, state BLOB, ended BLOB);
-  CREATE INDEX job_id ON job(id_high, id_low);
-  CREATE INDEX job_run ON job(run) WHERE run IS NOT NULL;
-  CREATE INDEX job_bad ON job(status) WHERE status >= 5;
-  CREATE TABLE later(seq INTEGER PRIMARY KEY, status INTEGER NOT NULL, state BLOB, ended BLOB);
-  CREATE INDEX later_bad ON later(status) WHERE status >= 5;
   CREATE TABLE payload(key INTEGER PRIMARY KEY, data BLOB NOT NULL);
   CREATE TABLE facts(n INTEGER PRIMARY KEY, data BLOB NOT NULL);
   CREATE TABLE drain(worker BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID;
 )";
 constexpr const char* kTables2 = R"(
   CREATE TABLE purged(number INTEGER PRIMARY KEY, data BLOB NOT NULL);
+)";
+constexpr const char* kTables3 = R"(
+  CREATE TABLE log(n INTEGER PRIMARY KEY, run TEXT, data BLOB NOT NULL);
+  CREATE INDEX log_run ON log(run) WHERE run IS NOT NULL;
 )";
 
 // In this order: the exclusive lock first, so that the WAL's index needs no shared memory.
@@ -54,7 +52,7 @@ Result<void> fill_new_file(const std::string& path) {
                             "; PRAGMA user_version = " + std::to_string(kSchemaVersion) + ";";
   const std::string page_size = "PRAGMA page_size = " + std::to_string(kPageBytes);
   for (const char* sql : {kSettings, page_size.c_str(), "PRAGMA journal_mode = WAL", "BEGIN",
-                          marks.c_str(), kTables1, kTables2}) {
+                          marks.c_str(), kTables, kTables2, kTables3}) {
     if (Result<void> done = db.execute(sql); !done) return done;
   }
   MetaPart meta;
@@ -85,9 +83,9 @@ Result<void> check_layout(Database& db, const std::string& path, int32_t version
       "SELECT group_concat(sql, ';') FROM (SELECT sql FROM sqlite_schema ORDER BY name)";
   Result<std::unique_ptr<Database>> model = Database::open(":memory:");
   if (!model) return fail(std::move(model.error()));
-  if (Result<void> made = (*model)->execute(kTables1); !made) return made;
-  if (version >= 2) {
-    if (Result<void> made = (*model)->execute(kTables2); !made) return made;
+  for (const char* tables :
+       {kTables, version >= 2 ? kTables2 : "", version >= 3 ? kTables3 : kOldTables}) {
+    if (Result<void> made = (*model)->execute(tables); !made) return made;
   }
   const Result<std::string> right = (*model)->value(kLayout);
   if (!right) return fail(right.error());
@@ -162,6 +160,35 @@ Result<void> check_file(Database& db, const std::string& path) {
   return checked;
 }
 
+// Each job as one entry. Whatever was kept of its state stays.
+Result<void> move_to_log(Database& db) {
+  FactsTable facts;
+  RowReader reader(db, facts);
+  LogTable log(db);
+  Result<void> done = facts.load(db);
+  if (done) done = reader.prepare();
+  if (done) done = log.load();
+  if (!done) return done;
+  done = read_old_tables(db, reader,
+                         [&](const JobParts& parts, Result<StoredJob>&& job) -> Result<void> {
+                           if (!job) return fail(std::move(job.error()));
+                           LogEntry entry;
+                           entry.seq = parts.seq;
+                           entry.status = parts.status;
+                           entry.is_broadcast = parts.is_broadcast;
+                           entry.is_eventful = parts.state.has_value();
+                           entry.has_outside = true;  // it may have
+                           entry.accepted = parts.accepted;
+                           entry.state = parts.state;
+                           entry.ended = parts.ended;
+                           if (log.add(entry, parts.run)) return {};
+                           return fail(db.fault(), "cannot move the jobs to the log");
+                         });
+  if (!done) return done;
+  if (!log.finish()) return fail(db.fault(), "cannot move the jobs to the log");
+  return {};
+}
+
 }  // namespace
 
 Result<void> create_database(const std::string& path) {
@@ -208,11 +235,15 @@ Result<void> migrate(Database& db, const std::string& path) {
   const Result<int32_t> version = layout_version(db, path);
   if (!version) return fail(version.error());
   if (*version == kSchemaVersion) return {};
+  Result<void> done = db.execute("BEGIN IMMEDIATE");
+  if (done && *version < 2) done = db.execute(kTables2);
+  if (done) done = db.execute(kTables3);
+  if (done) done = move_to_log(db);
   const std::string mark = "PRAGMA user_version = " + std::to_string(kSchemaVersion);
-  for (const char* sql : {"BEGIN IMMEDIATE", kTables2, mark.c_str(), "COMMIT"}) {
-    if (Result<void> done = db.execute(sql); !done) return done;
+  for (const char* sql : {kDropOldTables, mark.c_str(), "COMMIT"}) {
+    if (done) done = db.execute(sql);
   }
-  return {};
+  return done;
 }
 
 Result<void> check_database(Database& db, const std::string& path, bool log_is_empty) {

@@ -1,9 +1,8 @@
 // The tables of the embedded store, and how a file of them is made and opened.
 //
-//   job    one row per accepted job, by seq, written once: what was accepted, and with it the state
-//          and the result if they came in the same commit.
-//   later  the latest state and the result where they came in a later commit. A row of its own,
-//          so that an update neither rewrites nor reads what was accepted.
+//   log    what commits said of jobs, a row for some jobs of a commit (log_row.h): what was
+//   accepted,
+//          the latest states, the results.
 //   payload  inputs (2 * seq) and outputs (2 * seq + 1) that are too large for a row.
 //   facts  who a worker is, once; rows name it by its number.
 //   drain  the workers that are to get no jobs.
@@ -12,9 +11,8 @@
 //   the
 //          grid's clock.
 //
-// Ids are found through an index on their two halves as integers: it is the smallest one, and ids
-// made at about the same time lie side by side in it. Parts are explained in rows.h. The status
-// columns serve queries and are checked against the parts.
+// Jobs are named by their numbers; whoever has an id knows the number. Parts are explained in
+// rows.h.
 #pragma once
 
 #include <memory>
@@ -26,8 +24,9 @@
 namespace zgrid::broker {
 
 inline constexpr int32_t kApplicationId = 0x7a677264;  // "zgrd"
-// 1: the first release, without purged and clock. Programs refuse a layout newer than theirs.
-inline constexpr int32_t kSchemaVersion = 2;
+// 1: the first release, without purged and clock. Up to 2: a table of jobs (old_tables.h) instead
+// of the log. Programs refuse a layout newer than theirs.
+inline constexpr int32_t kSchemaVersion = 3;
 // A commit of one job writes few pages, so they are small. A file is never smaller than one.
 inline constexpr size_t kPageBytes = 4096;
 
@@ -42,8 +41,9 @@ Result<std::unique_ptr<Database>> open_database(const std::string& path);
 Result<std::unique_ptr<Database>> open_unchanged(const std::string& path);
 // 1 to kSchemaVersion.
 Result<int32_t> layout_version(Database& db, const std::string& path);
-// Brings an older layout up to kSchemaVersion in one transaction. Rows stay as they are: what they
-// lack is known to those who read them.
+// Brings an older layout up to kSchemaVersion in one transaction, about a second for 200,000 jobs.
+// Parts stay as they are: what they lack is known to those who read them. Errc::corrupt, Errc::io,
+// Errc::store_unavailable; then a transaction may be open still.
 Result<void> migrate(Database& db, const std::string& path);
 // Whether its pages fit together, from which what recovery reads is still to be checked. If
 // something is left in the log, all is left to SQLite. Errc::corrupt says what is wrong.

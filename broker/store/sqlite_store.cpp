@@ -20,10 +20,6 @@ bool is_uneventful(const PutState& state) {
          state.lost.empty() && !state.spent;
 }
 
-bool has_state_part(const Folded& folded) {
-  return folded.state && !(folded.end && is_uneventful(*folded.state));
-}
-
 }  // namespace
 
 // ---- commit ---------------------------------------------------------------------------
@@ -45,21 +41,23 @@ CommitResult SqliteStore::commit(std::span<const Record> records) {
 }
 
 CommitResult SqliteStore::try_commit() {
-  if (!write_all()) return failed(db_->fault());
+  if (!write_all()) return failed();
   marker_.put(db_->wal_pages());
   facts_.committed();
-  for (const Folded& folded : fold_.jobs()) remember(folded);
+  log_.committed();
   return {};
 }
 
 bool SqliteStore::write_all() {
   if (!sql_.begin.run()) return false;
+  // Rows go before others come: the newest row of the log says how many there are.
+  if (!purge_jobs()) return false;
   for (const Folded& folded : fold_.jobs()) {
-    if (folded.purged) continue;
-    if (!(folded.job ? write_accepted(folded) : write_later(folded))) return false;
+    if (!folded.purged && !write_job(folded)) return false;
   }
+  if (!log_.finish()) return false;
   for (const Purge* each : fold_.purges()) {
-    if (!purge(*each)) return false;
+    if (!write_purge(*each)) return false;
   }
   for (const uint64_t number : fold_.forgotten()) {
     if (!forget(number)) return false;
@@ -71,8 +69,13 @@ bool SqliteStore::write_all() {
   return sql_.commit.run();
 }
 
-CommitResult SqliteStore::failed(const Fault& fault) {
+CommitResult SqliteStore::failed() {
   facts_.rolled_back();
+  log_.rolled_back();
+  if (const auto& damage = log_.error() ? log_.error() : damage_) {
+    return die("store " + path_ + ": " + damage->message);
+  }
+  const Fault fault = db_->fault();
   const bool harmless = fault.trouble == Trouble::full || fault.trouble == Trouble::busy;
   if (!harmless) return die("store " + path_ + ": " + fault.text);
   // Some errors have rolled back already.
@@ -89,53 +92,58 @@ CommitResult SqliteStore::die(const std::string& reason) {
   return {Commit::fatal, reason, low_space_};
 }
 
-// Brings state_part_ and ended_part_ up to date, and stores a large output.
-bool SqliteStore::encode_changes(const Folded& folded) {
-  const uint64_t seq = folded.seq;
-  if (has_state_part(folded)) {
+bool SqliteStore::write_job(const Folded& folded) {
+  LogEntry entry;
+  entry.seq = folded.seq;
+  entry.status = folded.end     ? folded.end->outcome.status
+                 : folded.state ? folded.state->status
+                                : PutState{}.status;
+  std::string_view run;
+  if (const PutJob* job = folded.job) {
+    if (!write_payload(input_key(job->seq), job->input)) return false;
+    encode_accepted(*job, accepted_part_);
+    entry.accepted = accepted_part_;
+    entry.is_broadcast = job->spec->job.kind == JobKind::broadcast;
+    entry.has_outside = is_outside(job->input);
+    run = job->spec->job.run;
+  }
+  return write_state(folded, entry) && write_end(folded, entry) && log_.add(entry, run);
+}
+
+// The state of a job that ends is kept where it tells more than the end: it may be that of an
+// earlier commit, whose entry this one replaces.
+bool SqliteStore::write_state(const Folded& folded, LogEntry& entry) {
+  if (folded.state) {
+    entry.is_eventful = !is_uneventful(*folded.state);
+    if (folded.end && !entry.is_eventful) return true;
     const auto worker = facts_.number_of(folded.state->worker);
     if (!worker) return false;
-    encode_state(*folded.state, seq, *worker, state_part_);
+    encode_state(*folded.state, folded.seq, *worker, state_part_);
+    entry.state = state_part_;
+    return true;
   }
-  if (folded.end) {
-    const auto worker = facts_.number_of(folded.end->worker);
-    if (!worker) return false;
-    encode_ended(*folded.end, seq, *worker, ended_part_);
-    return write_payload(output_key(seq), folded.end->output);
+  const JobPlace* place = folded.job ? nullptr : log_.find(folded.seq);
+  if (place == nullptr || !place->is_eventful) return true;
+  const Result<JobParts> parts = log_.parts(folded.seq, *place);
+  if (!parts) {
+    damage_ = parts.error();
+    return false;
   }
+  if (!parts->state) return true;
+  state_part_ = *parts->state;
+  entry.state = state_part_;
+  entry.is_eventful = true;
   return true;
 }
 
-bool SqliteStore::write_accepted(const Folded& folded) {
-  const PutJob& job = *folded.job;
-  const JobSpec& spec = job.spec->job;
-  const JobStatus status = folded.end     ? folded.end->outcome.status
-                           : folded.state ? folded.state->status
-                                          : PutState{}.status;
-  if (!write_payload(input_key(job.seq), job.input)) return false;
-  if (!encode_changes(folded)) return false;
-  encode_accepted(job, accepted_part_);
-  Statement& put = sql_.put_job;
-  put.bind(1, static_cast<int64_t>(job.seq));
-  put.bind(2, id_high(job.id));
-  put.bind(3, id_low(job.id));
-  put.bind(4, static_cast<int64_t>(status));
-  put.bind(5, static_cast<int64_t>(spec.kind));
-  spec.run.empty() ? put.bind_null(6) : put.bind_text(6, spec.run);
-  put.bind_blob(7, accepted_part_);
-  has_state_part(folded) ? put.bind_blob(8, state_part_) : put.bind_null(8);
-  folded.end ? put.bind_blob(9, ended_part_) : put.bind_null(9);
-  return put.run();
-}
-
-bool SqliteStore::write_later(const Folded& folded) {
-  if (!encode_changes(folded)) return false;
-  Statement& put = sql_.put_later;
-  put.bind(1, static_cast<int64_t>(folded.seq));
-  put.bind(2, static_cast<int64_t>(folded.end ? folded.end->outcome.status : folded.state->status));
-  has_state_part(folded) ? put.bind_blob(3, state_part_) : put.bind_null(3);
-  folded.end ? put.bind_blob(4, ended_part_) : put.bind_null(4);
-  return put.run();
+bool SqliteStore::write_end(const Folded& folded, LogEntry& entry) {
+  if (!folded.end) return true;
+  const auto worker = facts_.number_of(folded.end->worker);
+  if (!worker) return false;
+  encode_ended(*folded.end, folded.seq, *worker, ended_part_);
+  entry.ended = ended_part_;
+  entry.has_outside = entry.has_outside || is_outside(folded.end->output);
+  return write_payload(output_key(folded.seq), folded.end->output);
 }
 
 bool SqliteStore::write_payload(int64_t key, const Payload& payload) {
@@ -162,46 +170,33 @@ bool SqliteStore::write_clock(const PutClock& clock) {
   return sql_.put_clock.run();
 }
 
-// Jobs that were accepted one after another mostly end and are purged together, so rows are deleted
-// in runs, which costs half as much.
-bool SqliteStore::purge(const Purge& purge) {
+bool SqliteStore::purge_jobs() {
   std::vector<uint64_t>& seqs = purged_seqs_;
   seqs.clear();
-  for (const EndedJob& job : purge.jobs) seqs.push_back(job.seq);
-  std::sort(seqs.begin(), seqs.end());
-  for (size_t begin = 0, end = 0; begin < seqs.size(); begin = end) {
-    while (end < seqs.size() && seqs[end] - seqs[begin] == end - begin) ++end;
-    if (!drop_rows(seqs[begin], seqs[end - 1])) return false;
+  for (const Purge* purge : fold_.purges()) {
+    for (const EndedJob& job : purge->jobs) seqs.push_back(job.seq);
   }
+  std::sort(seqs.begin(), seqs.end());
+  for (const uint64_t seq : seqs) {
+    const JobPlace* place = log_.find(seq);
+    if (place == nullptr || !place->has_outside) continue;
+    sql_.drop_payload.bind(1, input_key(seq));
+    sql_.drop_payload.bind(2, output_key(seq));
+    if (!sql_.drop_payload.run()) return false;
+  }
+  return log_.purge(seqs);
+}
+
+bool SqliteStore::write_purge(const Purge& purge) {
   const std::string part = encode_purge(purge);
   sql_.put_purge.bind(1, static_cast<int64_t>(purge.number));
   sql_.put_purge.bind_blob(2, part);
   return sql_.put_purge.run();
 }
 
-bool SqliteStore::drop_rows(uint64_t first, uint64_t last) {
-  for (Statement* drop : {&sql_.drop_later, &sql_.drop_job}) {
-    drop->bind(1, static_cast<int64_t>(first));
-    drop->bind(2, static_cast<int64_t>(last));
-    if (!drop->run()) return false;
-  }
-  sql_.drop_payload.bind(1, input_key(first));
-  sql_.drop_payload.bind(2, output_key(last));
-  return sql_.drop_payload.run();
-}
-
 bool SqliteStore::forget(uint64_t number) {
   sql_.drop_purge.bind(1, static_cast<int64_t>(number));
   return sql_.drop_purge.run();
-}
-
-void SqliteStore::remember(const Folded& folded) {
-  if (folded.end || folded.purged) {
-    unfinished_.erase(folded.seq);
-    return;
-  }
-  const JobStatus status = folded.state ? folded.state->status : PutState{}.status;
-  unfinished_.set(folded.seq, static_cast<uint64_t>(status));
 }
 
 // ---- housekeeping ---------------------------------------------------------------------
@@ -238,18 +233,6 @@ Result<void> SqliteStore::backup(const std::string& path) {
   ZGRID_CHECK(!dead_);
   // Whoever opens the copy finds a store that was closed in an orderly way.
   return copy_database(*db_, path, MetaPart{info_.id, info_.epoch, true});
-}
-
-Result<std::optional<uint64_t>> SqliteStore::find_seq(const JobId& id) {
-  sql_.seq_of.bind(1, id_high(id));
-  sql_.seq_of.bind(2, id_low(id));
-  const ResetAtEnd reset(sql_.seq_of);
-  switch (sql_.seq_of.step()) {
-    case Step::row: return static_cast<uint64_t>(sql_.seq_of.integer(0));
-    case Step::done: return std::nullopt;
-    case Step::failed: break;
-  }
-  return fail(db_->fault(), "cannot look for job " + id.str() + " in store " + path_);
 }
 
 }  // namespace zgrid::broker

@@ -16,10 +16,10 @@
 #include "broker/store/fold.h"
 #include "broker/store/job_store.h"
 #include "broker/store/log_mark.h"
+#include "broker/store/log_table.h"
 #include "broker/store/sqlite_db.h"
 #include "broker/store/sqlite_rows.h"
 #include "broker/store/store_files.h"
-#include "protocol/base/flat_map.h"
 
 namespace zgrid::broker {
 
@@ -43,16 +43,14 @@ class SqliteStore final : public JobStore {
   [[nodiscard]] CommitResult commit(std::span<const Record> records) override;
   [[nodiscard]] CommitResult tend() override;
   [[nodiscard]] Result<void> recover(const Recovered& into) override;
-  [[nodiscard]] Result<std::optional<StoredJob>> read(const JobId& id) override;
+  [[nodiscard]] Result<std::optional<StoredJob>> read(const JobId& id, uint64_t seq) override;
   [[nodiscard]] Result<std::vector<StoredJob>> list(const JobFilter& filter) override;
   [[nodiscard]] Result<void> backup(const std::string& path) override;
 
  private:
   struct Statements {
     Statement begin, commit, rollback;
-    Statement put_job, put_later, put_payload, put_drain, drop_drain, put_clock;
-    Statement put_purge, drop_purge, drop_job, drop_later, drop_payload;
-    Statement seq_of, row;
+    Statement put_payload, drop_payload, put_drain, drop_drain, put_clock, put_purge, drop_purge;
   };
   SqliteStore(std::string path, StoreLock lock, std::unique_ptr<Database> db);
 
@@ -63,32 +61,27 @@ class SqliteStore final : public JobStore {
   Result<void> guard_log(const std::string& wal);
 
   CommitResult try_commit();
-  CommitResult failed(const Fault& fault);
+  CommitResult failed();
   CommitResult die(const std::string& reason);
   // False: the database knows why.
   bool write_all();
-  bool write_accepted(const Folded& folded);
-  bool write_later(const Folded& folded);
+  bool write_job(const Folded& folded);
+  bool write_state(const Folded& folded, LogEntry& entry);
+  bool write_end(const Folded& folded, LogEntry& entry);
   bool write_drain(const PutDrain& drain);
   bool write_clock(const PutClock& clock);
-  bool purge(const Purge& purge);
-  bool drop_rows(uint64_t first_seq, uint64_t last_seq);
+  bool purge_jobs();
+  bool write_purge(const Purge& purge);
   bool forget(uint64_t number);
-  bool encode_changes(const Folded& folded);
   bool may_checkpoint();
   bool write_payload(int64_t key, const Payload& payload);
-  void remember(const Folded& folded);
 
-  Result<std::optional<uint64_t>> find_seq(const JobId& id);
   Result<void> recover_clock(const Recovered& into);
   Result<void> recover_purges(const Recovered& into);
   Result<void> recover_jobs(const Recovered& into);
   Result<void> recover_drains(const Recovered& into);
+  Result<StoredJob> read_at(uint64_t seq, const JobPlace& place, const RowReader::Wanted& wanted);
   [[nodiscard]] Error in_store(Error error) const;
-
-  Result<std::vector<StoredJob>> list_scanning(const JobFilter& filter);
-  Result<std::vector<StoredJob>> list_few(const JobFilter& filter);
-  Result<std::vector<uint64_t>> seqs_of_bad(const JobFilter& filter);
 
   std::string path_;
   StoreInfo info_;
@@ -97,15 +90,14 @@ class SqliteStore final : public JobStore {
   Statements sql_;
   FactsTable facts_;
   RowReader reader_{*db_, facts_};
+  LogTable log_{*db_};
   Reserve reserve_;
   LogMarker marker_;
 
   Fold fold_;
-  std::string accepted_part_, state_part_, ended_part_;  // of the row that is being written
-  std::vector<uint64_t> purged_seqs_;                    // of the purge that is being written
-  // The status of each unfinished job by its seq; complete once recover() went through.
-  NumberMap unfinished_;
-  bool unfinished_known_ = false;
+  std::string accepted_part_, state_part_, ended_part_;  // of the entry that is being written
+  std::vector<uint64_t> purged_seqs_;                    // of the commit that is being written
+  std::optional<Error> damage_;                          // found while writing
   bool low_space_ = false;
   bool dead_ = false;  // after a fatal error
 };

@@ -1,8 +1,11 @@
 #include "broker/store/store_check.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <unordered_set>
 
-#include "broker/store/sqlite_rows.h"
+#include "broker/store/log_table.h"
+#include "broker/store/old_tables.h"
 #include "broker/store/sqlite_schema.h"
 #include "broker/store/store_files.h"
 #include "broker/store/wal_check.h"
@@ -22,9 +25,10 @@ class Check {
     if (done) done = meta();
     if (done) done = note("worker facts", facts_.load(db_));
     if (done) done = reader_.prepare();
+    if (done) done = *version >= 3 ? log() : old_jobs();
+    note_twice();
     if (done && *version >= 2) done = purges();
     if (done) done = drains();
-    if (done) done = jobs();
     if (done) done = payloads();
     return done;
   }
@@ -53,14 +57,6 @@ class Check {
     if (step == Step::done) return {};
     return note(table, fail(db_.fault(), "cannot read the rest of it"));
   }
-  // Damage unless the query counts nothing.
-  Result<void> none(const char* table, const std::string& count, const char* what) {
-    return each(table, count, [&](const Statement& row) -> Result<void> {
-      if (row.integer(0) != 0) damage(table, std::to_string(row.integer(0)) + " " + what);
-      return {};
-    });
-  }
-
   Result<void> pages() {
     const std::string sql = "PRAGMA integrity_check(" + std::to_string(kDamagesMax) + ")";
     return each("pages", sql, [&](const Statement& row) -> Result<void> {
@@ -81,8 +77,6 @@ class Check {
   }
 
   Result<void> purges() {
-    Result<Statement> row_of = db_.prepare("SELECT 1 FROM job WHERE seq = ?1");
-    if (!row_of) return note("table job", fail(std::move(row_of.error())));
     return each("table purged", "SELECT number, data FROM purged ORDER BY number",
                 [&](const Statement& row) -> Result<void> {
                   const auto number = static_cast<uint64_t>(row.integer(0));
@@ -91,9 +85,7 @@ class Check {
                   if (!purge) return note(name, fail(purge.error()));
                   report_.purged += purge->jobs.size();
                   for (const EndedJob& job : purge->jobs) {
-                    row_of->bind(1, static_cast<int64_t>(job.seq));
-                    const ResetAtEnd reset(*row_of);
-                    if (row_of->step() == Step::row) damage(name, job.id.str() + " is still there");
+                    if (known_.contains(job.seq)) damage(name, job.id.str() + " is still there");
                   }
                   return {};
                 });
@@ -107,41 +99,60 @@ class Check {
                 });
   }
 
-  Result<void> jobs() {
-    IdSum ids;
-    uint64_t changed = 0;
-    Result<void> done = each("table job", std::string(kSelectRows) + " ORDER BY j.seq",
-                             [&](const Statement& statement) -> Result<void> {
-                               const Row row = columns(statement);
-                               ids.add(id_high(row.id), id_low(row.id), statement.integer(0));
-                               if (row.changed) ++changed;
-                               ++(row.ended ? report_.ended : report_.unfinished);
-                               const Result<StoredJob> job = reader_.job(row, {});
-                               if (job) return {};
-                               return note("job " + row.id.str(), fail(job.error()));
-                             });
-    if (done) done = note("index job_id", check_ids(db_, ids));
-    if (done) {
-      done = none("index job_id",
-                  "SELECT count(*) FROM (SELECT 1 FROM job GROUP BY id_high, id_low"
-                  " HAVING count(*) > 1)",
-                  "ids are there twice");
-    }
-    if (done) done = note("table later", check_changes(db_, changed));
+  Result<void> log() {
+    LogTable log(db_);
+    Result<void> done =
+        note("table log", log.load([&](Error&& error) { damage("table log", error.message); }));
+    if (!done) return done;
+    log.jobs().rising([&](uint64_t seq, const JobPlace& place) {
+      const Result<JobParts> parts = log.parts(seq, place);
+      done = parts ? job(*parts, reader_.job(*parts, {})) : note("table log", fail(parts.error()));
+      return done.has_value();
+    });
     return done;
   }
 
+  Result<void> old_jobs() {
+    return note("tables of jobs",
+                read_old_tables(db_, reader_, [&](const JobParts& parts, Result<StoredJob>&& read) {
+                  return job(parts, read);
+                }));
+  }
+
+  Result<void> job(const JobParts& parts, const Result<StoredJob>& read) {
+    ++(parts.ended ? report_.ended : report_.unfinished);
+    known_.insert(parts.seq);
+    if (!read) return note(RowReader::name_of(parts), fail(read.error()));
+    ids_.push_back(read->accepted.id);
+    return {};
+  }
+  void note_twice() {
+    std::sort(ids_.begin(), ids_.end());
+    for (auto at = ids_.begin(); (at = std::adjacent_find(at, ids_.end())) != ids_.end(); ++at) {
+      damage("job " + at->str(), "is there twice");
+    }
+  }
+
   Result<void> payloads() {
-    return none("table payload",
-                "SELECT count(*) FROM payload p"
-                " WHERE NOT EXISTS (SELECT 1 FROM job j WHERE j.seq = p.key >> 1)",
-                "payloads belong to no job");
+    uint64_t orphans = 0;
+    Result<void> done =
+        each("table payload", "SELECT key FROM payload", [&](const Statement& row) -> Result<void> {
+          const auto seq = static_cast<uint64_t>(row.integer(0)) >> 1;
+          if (!known_.contains(seq)) ++orphans;
+          return {};
+        });
+    if (orphans > 0) {
+      damage("table payload", std::to_string(orphans) + " payloads belong to no job");
+    }
+    return done;
   }
 
   Database& db_;
   StoreReport& report_;
   FactsTable facts_;
   RowReader reader_;
+  std::unordered_set<uint64_t> known_;  // jobs by their numbers
+  std::vector<JobId> ids_;
 };
 
 }  // namespace

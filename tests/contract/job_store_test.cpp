@@ -23,7 +23,7 @@ TEST_P(EveryStore, SaysWhatItIs) {
 }
 
 TEST_P(EveryStore, KnowsNothingAtFirst) {
-  const auto job = store_->read(job_id(1));
+  const auto job = store_->read(job_id(1), 1);
   ASSERT_TRUE(job);
   EXPECT_FALSE(job->has_value());
   const auto all = recovered(*store_);
@@ -34,7 +34,7 @@ TEST_P(EveryStore, KnowsNothingAtFirst) {
 
 TEST_P(EveryStore, GivesBackEveryFieldThatItWasGivenInOneCommit) {
   expect_durable(*store_, batch(full_job(), full_state(), full_end()));
-  const StoredJob job = stored(*store_, job_id(3));
+  const StoredJob job = stored(*store_, 3);
   expect_same(job.accepted, full_job());
   expect_same(job.state, full_state());
   ASSERT_TRUE(job.ended);
@@ -44,11 +44,11 @@ TEST_P(EveryStore, GivesBackEveryFieldThatItWasGivenInOneCommit) {
 
 TEST_P(EveryStore, GivesBackEveryFieldThatItWasGivenInThreeCommits) {
   expect_durable(*store_, batch(full_job()));
-  EXPECT_EQ(stored(*store_, job_id(3)).status(), JobStatus::queued);
+  EXPECT_EQ(stored(*store_, 3).status(), JobStatus::queued);
   expect_durable(*store_, batch(full_state()));
-  EXPECT_EQ(stored(*store_, job_id(3)).status(), JobStatus::waiting_input);
+  EXPECT_EQ(stored(*store_, 3).status(), JobStatus::waiting_input);
   expect_durable(*store_, batch(full_end()));
-  const StoredJob job = stored(*store_, job_id(3));
+  const StoredJob job = stored(*store_, 3);
   expect_same(job.accepted, full_job());
   expect_same(job.state, full_state());
   ASSERT_TRUE(job.ended);
@@ -58,10 +58,10 @@ TEST_P(EveryStore, GivesBackEveryFieldThatItWasGivenInThreeCommits) {
 TEST_P(EveryStore, KeepsTheLastStateOfSeveral) {
   expect_durable(*store_, batch(put_job(1), put_state(1, JobStatus::running, facts("a")),
                                 put_state(1, JobStatus::queued, facts("b"))));
-  EXPECT_EQ(stored(*store_, job_id(1)).state.worker->name, "b");
+  EXPECT_EQ(stored(*store_, 1).state.worker->name, "b");
   expect_durable(*store_, batch(put_state(1, JobStatus::running, facts("c"))));
   expect_durable(*store_, batch(put_state(1, JobStatus::waiting)));
-  const StoredJob job = stored(*store_, job_id(1));
+  const StoredJob job = stored(*store_, 1);
   EXPECT_EQ(job.status(), JobStatus::waiting);
   EXPECT_EQ(job.state.worker, nullptr);
 }
@@ -72,10 +72,10 @@ TEST_P(EveryStore, FoldsRecordsOfInterleavedJobs) {
   eventful.lost = {"ann died"};
   expect_durable(*store_, batch(put_job(1), put_job(2), eventful, put_state(2, JobStatus::running),
                                 put_end(2), put_end(1, JobStatus::cancelled)));
-  EXPECT_EQ(stored(*store_, job_id(1)).status(), JobStatus::cancelled);
-  expect_same(stored(*store_, job_id(1)).state, eventful);
-  EXPECT_EQ(stored(*store_, job_id(2)).status(), JobStatus::succeeded);
-  EXPECT_EQ(stored(*store_, job_id(2)).state.id, job_id(2));
+  EXPECT_EQ(stored(*store_, 1).status(), JobStatus::cancelled);
+  expect_same(stored(*store_, 1).state, eventful);
+  EXPECT_EQ(stored(*store_, 2).status(), JobStatus::succeeded);
+  EXPECT_EQ(stored(*store_, 2).state.id, job_id(2));
 }
 
 TEST_P(EveryStore, TakesTheSameCommitTwice) {
@@ -83,8 +83,8 @@ TEST_P(EveryStore, TakesTheSameCommitTwice) {
   const auto second = batch(full_state(), full_end(), put_state(4, JobStatus::running));
   for (const auto& commit : {first, first, second, second}) expect_durable(*store_, commit);
   EXPECT_THAT(listed(*store_, {}), ElementsAre(4, 3));
-  expect_same(stored(*store_, job_id(3)).accepted, full_job());
-  expect_same(*stored(*store_, job_id(3)).ended, full_end());
+  expect_same(stored(*store_, 3).accepted, full_job());
+  expect_same(*stored(*store_, 3).ended, full_end());
   const auto all = recovered(*store_);
   ASSERT_TRUE(all);
   EXPECT_THAT(all->order, ElementsAre(3, 4));
@@ -111,10 +111,10 @@ TEST_P(EveryStore, KeepsPayloadsOfEverySizeAndTag) {
         expect_durable(*store_, batch(job, end));
       } else {
         expect_durable(*store_, batch(job));
-        EXPECT_EQ(stored(*store_, job.id).accepted.input, job.input);
+        EXPECT_EQ(stored(*store_, job.id, job.seq).accepted.input, job.input);
         expect_durable(*store_, batch(end));
       }
-      const StoredJob back = stored(*store_, job.id);
+      const StoredJob back = stored(*store_, job.id, job.seq);
       EXPECT_EQ(back.accepted.input, job.input) << size;
       ASSERT_TRUE(back.ended);
       EXPECT_EQ(back.ended->output, end.output) << size;
@@ -212,7 +212,7 @@ TEST_P(EveryStore, ListsTheChildrenOfABroadcastInsteadOfIt) {
   }
   expect_durable(*store_, batch(put_end(1, JobStatus::failed), put_end(2, JobStatus::failed)));
   EXPECT_THAT(listed(*store_, {0, {JobStatus::failed}, ""}), ElementsAre(2));
-  EXPECT_THAT(stored(*store_, job_id(1)).accepted.children, ElementsAre(job_id(2), job_id(3)));
+  EXPECT_THAT(stored(*store_, 1).accepted.children, ElementsAre(job_id(2), job_id(3)));
 }
 
 TEST_P(EveryStore, HoldsAThousandJobsInOneCommit) {

@@ -38,7 +38,7 @@ TEST_P(OldJobs, ForgetsTheRowsOfAPurgedJobButNotWhatMustBeRemembered) {
   expect_durable(*store_, batch(purge(7, {ended_job(full_job(), end), ended_job(4)})));
   expect_durable(*store_, batch(purge(8, {ended_job(large, put_end(5))})));
   for (const uint64_t seq : {3u, 4u, 5u}) {
-    const auto job = store_->read(job_id(seq));
+    const auto job = store_->read(job_id(seq), seq);
     ASSERT_TRUE(job) << job.error().message;
     EXPECT_FALSE(job->has_value()) << seq;
   }
@@ -69,7 +69,7 @@ TEST_P(OldJobs, ForgetsWhatWasPurgedAndTakesItsIdsAnew) {
   ASSERT_TRUE(all);
   EXPECT_THAT(all->purges, ElementsAre(2));
   EXPECT_THAT(all->order, ElementsAre(3));
-  expect_same(stored(*store_, job_id(1)).accepted, again);
+  expect_same(stored(*store_, again.id, again.seq).accepted, again);
 }
 
 TEST_P(OldJobs, FoldsAWholeLifeAndTheNextIntoOneCommit) {
@@ -84,7 +84,7 @@ TEST_P(OldJobs, FoldsAWholeLifeAndTheNextIntoOneCommit) {
   // The second time as if nobody knew whether the first one succeeded.
   for (int round = 0; round < 2; ++round) {
     expect_durable(*store_, life);
-    const StoredJob job = stored(*store_, job_id(1));
+    const StoredJob job = stored(*store_, again.id, again.seq);
     expect_same(job.accepted, again);
     EXPECT_EQ(job.status(), JobStatus::waiting);
     const auto all = recovered(*store_);
@@ -107,9 +107,9 @@ TEST_P(OldJobs, FindsEveryJobAroundManyThatArePurged) {
   expect_durable(*store_, end);
   for (const uint64_t seq : {uint64_t{1}, kJobs - 1, kJobs}) {
     expect_durable(*store_, batch(put_state(seq, JobStatus::running)));
-    EXPECT_EQ(stored(*store_, job_id(seq)).status(), JobStatus::running);
+    EXPECT_EQ(stored(*store_, seq).status(), JobStatus::running);
   }
-  EXPECT_FALSE(store_->read(job_id(kJobs / 2))->has_value());
+  EXPECT_FALSE(store_->read(job_id(kJobs / 2), kJobs / 2)->has_value());
   EXPECT_THAT(listed(*store_, {}), ElementsAre(kJobs, kJobs - 1, 1));
 }
 
@@ -118,8 +118,8 @@ TEST_P(OldJobs, TakesTheCommitOfAnEndAndItsPurgeTwice) {
   const auto commit = batch(put_end(1), purge(1, {ended_job(1)}), put_end(2));
   for (int round = 0; round < 2; ++round) {
     expect_durable(*store_, commit);
-    EXPECT_FALSE(store_->read(job_id(1))->has_value());
-    EXPECT_EQ(stored(*store_, job_id(2)).status(), JobStatus::succeeded);
+    EXPECT_FALSE(store_->read(job_id(1), 1)->has_value());
+    EXPECT_EQ(stored(*store_, 2).status(), JobStatus::succeeded);
     EXPECT_THAT(recovered(*store_)->purges, ElementsAre(1));
   }
   for (int round = 0; round < 2; ++round) {
@@ -163,8 +163,8 @@ TEST_P(OldJobs, LeavesInputsOutOfARecoveryBeyondALimit) {
   EXPECT_THAT(sizes(150), ElementsAre(P{100, 0}, P{0, 100}, P{0, 5000}, P{0, 0}, P{0, 100}));
   EXPECT_THAT(sizes(5199), ElementsAre(P{100, 0}, P{100, 0}, P{0, 5000}, P{0, 0}, P{0, 100}));
   EXPECT_THAT(sizes(5300), ElementsAre(P{100, 0}, P{100, 0}, P{5000, 0}, P{0, 0}, P{100, 0}));
-  EXPECT_EQ(stored(*store_, job_id(3)).accepted.input.data.size(), 5000u) << "read() has it whole";
-  EXPECT_EQ(stored(*store_, job_id(3)).input_left_out, 0u);
+  EXPECT_EQ(stored(*store_, 3).accepted.input.data.size(), 5000u) << "read() has it whole";
+  EXPECT_EQ(stored(*store_, 3).input_left_out, 0u);
 }
 
 TEST_P(OldJobs, RemembersTheNamesOfDrainingWorkers) {
@@ -197,7 +197,7 @@ TEST_P(OldJobs, CopiesItselfIfThereIsSomethingToCopy) {
   EXPECT_THAT(all->purges, ElementsAre(1));
   ASSERT_TRUE(all->clock);
   EXPECT_EQ(all->unfinished.size(), 2u) << "as it was when it was copied";
-  expect_same(stored(**copy, job_id(3)).state, full_state());
+  expect_same(stored(**copy, 3).state, full_state());
   EXPECT_EQ(store_->backup(path).error().code, Errc::cannot_create);
   EXPECT_EQ(store_->backup(folder_.file("nowhere/copy.db")).error().code, Errc::cannot_create);
 }

@@ -116,14 +116,16 @@ inline void expect_durable(JobStore& store, const std::vector<Record>& records) 
 }
 
 // The job, which must be there.
-inline StoredJob stored(JobStore& store, const JobId& id) {
-  Result<std::optional<StoredJob>> job = store.read(id);
+inline StoredJob stored(JobStore& store, const JobId& id, uint64_t seq) {
+  Result<std::optional<StoredJob>> job = store.read(id, seq);
   if (!job || !*job) {
     ADD_FAILURE() << id.str() << ": " << (job ? "not found" : job.error().message);
     return {};
   }
   return std::move(**job);
 }
+
+inline StoredJob stored(JobStore& store, uint64_t seq) { return stored(store, job_id(seq), seq); }
 
 inline void expect_same(const WorkerFactsRef& a, const WorkerFactsRef& b) {
   ASSERT_EQ(a == nullptr, b == nullptr);

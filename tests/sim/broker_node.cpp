@@ -265,6 +265,7 @@ void BrokerNode::handle(broker::Effects& effects, bool is_last) {
 void BrokerNode::run_read(broker::StoreRead read) {
   const bool has_inputs = read.what == broker::StoreRead::What::inputs;
   if (has_inputs) ++inputs_due_;
+  broker::number_jobs(*core_, read);
   auto shared = std::make_shared<const broker::StoreRead>(std::move(read));
   disk_.read([this, shared, has_inputs](broker::JobStore& store) -> std::function<void()> {
     auto answer = std::make_shared<broker::StoreAnswer>(broker::answer_from_store(store, *shared));

@@ -389,7 +389,7 @@ void Oracle::check_end(broker::JobStore& store) {
       violate("job " + brief(id) + " never ended: it is " + std::string(status_name(row.status())));
       return;
     }
-    const auto stored = store.read(id);
+    const auto stored = store.read(id, row.job.seq);
     if (row.purged) {
       if (stored && *stored) violate("the store still holds the purged job " + brief(id));
       continue;

@@ -219,7 +219,7 @@ class RetryTest : public FaultsTest {
     const StoreRead read = reads_.front();
     reads_.clear();
     std::vector<Core::Retried> jobs;
-    for (const Retry::Item& item : read.retries) jobs.push_back({item, store_.read(item.job)});
+    for (const Retry::Item& item : read.retries) jobs.push_back({item, read_stored(item.job)});
     turn([&] { core_->retry(read.to, read.request, std::move(jobs)); });
   }
 };
@@ -279,7 +279,7 @@ TEST_F(InputsTest, BeyondTheBudgetTheyWaitInTheStoreAndAreFilledInOnTheWay) {
   EXPECT_EQ(reads_[0].what, StoreRead::What::inputs);
   EXPECT_EQ(reads_[0].to, kAnn);
   EXPECT_EQ(reads_[0].assignments.at(0).entry.token.job, large.id);
-  EXPECT_EQ(store_.read(large.id)->value().accepted.input.data.view(), "abcdefgh");
+  EXPECT_EQ(read_stored(large.id)->value().accepted.input.data.view(), "abcdefgh");
 }
 
 TEST_F(InputsTest, AJobWhoseInputCannotBeReadFailsAndSaysSo) {

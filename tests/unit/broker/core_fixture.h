@@ -10,6 +10,7 @@
 
 #include "broker/core/core.h"
 #include "broker/store/memory_store.h"
+#include "broker/store_answers.h"
 #include "protocol/codec.h"
 #include "protocol/hash.h"
 
@@ -266,10 +267,16 @@ class CoreTest : public testing::Test {
       if (std::holds_alternative<Heartbeat>(send.message)) continue;
       inbox_[send.to].push_back(std::move(send));
     }
-    reads_.insert(reads_.end(), effects.reads.begin(), effects.reads.end());
+    for (StoreRead& read : effects.reads) {
+      number_jobs(*core_, read);
+      reads_.push_back(read);
+    }
     notes_.insert(notes_.end(), effects.notes.begin(), effects.notes.end());
   }
-  StoredJob stored(const JobId& id) { return store_.read(id)->value(); }
+  Result<std::optional<StoredJob>> read_stored(const JobId& id) {
+    return store_.read(id, core_->number_of(id));
+  }
+  StoredJob stored(const JobId& id) { return read_stored(id)->value(); }
 
   CoreConfig config_;
   CountingEntropy entropy_;

@@ -48,7 +48,7 @@ TEST_F(RetentionTest, KeepsAResultForItsTimeThenItsIdThenNothing) {
   EXPECT_EQ(purged(), 0u);
   pass(Millis{3'000});
   EXPECT_EQ(purged(), 1u);
-  EXPECT_FALSE(store_.read(job)->has_value());
+  EXPECT_FALSE(read_stored(job)->has_value());
   // Its state is still known, its output is not.
   EXPECT_EQ(watch(job), JobStatus::succeeded);
   const ResultEntry entry = result(kClient);
@@ -76,8 +76,8 @@ TEST_F(RetentionTest, TheOldestGoWhenThereAreTooManyOrTooLarge) {
   for (int i = 0; i < 5; ++i) jobs.push_back(done(spec()));
   pass(Millis{2'000});
   EXPECT_EQ(purged(), 2u);
-  EXPECT_FALSE(store_.read(jobs[1])->has_value());
-  EXPECT_TRUE(store_.read(jobs[2])->has_value());
+  EXPECT_FALSE(read_stored(jobs[1])->has_value());
+  EXPECT_TRUE(read_stored(jobs[2])->has_value());
   const auto status = ask(Query::What::status).status;
   EXPECT_EQ(status->retained_jobs, 3u);
   EXPECT_EQ(status->remembered, 2u);
@@ -131,7 +131,7 @@ TEST_F(RetentionTest, TheNewestOfThoseThatWerePurgedHasTheKeyAfterARestart) {
   Retry::Item item;
   item.job = first.id;
   item.new_id.bytes[2] = 7;
-  turn([&] { core_->retry(kClient, 4, {{item, store_.read(first.id)}}); });
+  turn([&] { core_->retry(kClient, 4, {{item, read_stored(first.id)}}); });
   const Token second = assigned_one(kAnn, Gate::overtake);
   next<RetryAck>(kClient);
   finish(kAnn, second);
@@ -162,7 +162,7 @@ TEST_F(RetentionTest, AskingForItPurgesAtOnceAndLeavesUnfinishedJobsAlone) {
   EXPECT_EQ(ack.items.at(1).status, JobStatus::running);
   EXPECT_FALSE(ack.items.at(2).known);
   EXPECT_EQ(purged(), 1u);
-  EXPECT_TRUE(store_.read(runs)->has_value());
+  EXPECT_TRUE(read_stored(runs)->has_value());
 }
 
 // ---- the grid clock -------------------------------------------------------------------------

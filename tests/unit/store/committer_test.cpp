@@ -93,7 +93,9 @@ class ScriptedStore final : public JobStore {
   }
   CommitResult tend() override { return script_.on_tend(); }
   Result<void> recover(const Recovered& into) override { return memory_.recover(into); }
-  Result<std::optional<StoredJob>> read(const JobId& id) override { return memory_.read(id); }
+  Result<std::optional<StoredJob>> read(const JobId& id, uint64_t seq) override {
+    return memory_.read(id, seq);
+  }
   Result<std::vector<StoredJob>> list(const JobFilter& filter) override {
     return memory_.list(filter);
   }
@@ -452,7 +454,7 @@ TEST(InstantCommitter, CommitsAndReadsAtOnceWithoutAThread) {
   EXPECT_EQ(woken, 0);
   bool found = false;
   committer.read([&](JobStore& store) -> std::function<void()> {
-    const bool there = store.read(job_id(1))->has_value();
+    const bool there = store.read(job_id(1), 1)->has_value();
     return [&found, there] { found = there; };
   });
   EXPECT_EQ(woken, 1);

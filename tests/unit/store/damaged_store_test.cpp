@@ -16,7 +16,7 @@ std::optional<Error> use(const std::string& path, uint64_t jobs) {
   if (!all) return all.error();
   std::optional<Error> first;
   for (uint64_t seq = 1; seq <= jobs; ++seq) {
-    const auto job = (*store)->read(job_id(seq));
+    const auto job = (*store)->read(job_id(seq), seq);
     if (!job) {
       first = job.error();
     } else if (!*job || (*job)->accepted.seq != seq || (*job)->accepted.owner != "ada@desk") {

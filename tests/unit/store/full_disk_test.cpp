@@ -109,8 +109,8 @@ int fill_the_disk_and_free_it(const std::string& mount_point) {
   if (result.outcome != Commit::not_written) return 4;
   if (!warned || result.reason.find("full") == std::string::npos) return 5;
   if (store.commit(batch(put_end(1))).outcome == Commit::fatal) return 6;
-  const auto kept = store.read(job_id(seq - 1));
-  const auto lost = store.read(job_id(seq));
+  const auto kept = store.read(job_id(seq - 1), seq - 1);
+  const auto lost = store.read(job_id(seq), seq);
   if (!kept || !*kept || !lost || *lost) return 7;
 
   if (!ballast.free()) return 8;

@@ -2,8 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include "broker/store/id_map.h"
 #include "broker/store/other_rows.h"
+#include "broker/store/rising_map.h"
 #include "tests/contract/store_sample.h"
 
 namespace zgrid::broker {
@@ -109,36 +109,45 @@ TEST(RowBytes, ShareTheSpecOfJobsThatHaveTheSameOne) {
   EXPECT_EQ(one->job.spec, two->job.spec);
 }
 
-TEST(IdMap, BehavesLikeAMap) {
-  IdMap map;
-  std::map<JobId, uint64_t> model;
+struct Number {
+  uint64_t value = 0;
+  [[nodiscard]] bool is_empty() const { return value == 0; }
+};
+
+TEST(RisingMap, BehavesLikeAMap) {
+  RisingMap<Number> map;
+  std::map<uint64_t, uint64_t> model;
   uint32_t noise = 7;
-  for (uint64_t round = 0; round < 200'000; ++round) {
+  for (uint64_t round = 1; round < 200'000; ++round) {
     noise = noise * 1664525 + 1013904223;
-    // Few ids, so that they meet; more inserts than erasures first, then the other way round.
-    const JobId id = job_id((noise >> 8) % 5000);
-    const bool insert = (noise >> 28) < (round < 100'000 ? 12u : 4u);
-    if (insert) {
-      map.set(id, round);
-      model[id] = round;
+    // Few numbers, far apart at times; more inserts than erasures first, then the other way round.
+    const uint64_t number = 1 + (noise >> 8) % 5000 * ((noise >> 27) % 2 ? 1 : 1'000'003);
+    if ((noise >> 28) < (round < 100'000 ? 12u : 4u)) {
+      map.set(number, Number{round});
+      model[number] = round;
     } else {
-      map.erase(id);
-      model.erase(id);
+      map.erase(number);
+      model.erase(number);
     }
     ASSERT_EQ(map.size(), model.size());
   }
-  size_t seen = 0;
-  map.for_each([&](const JobId& id, uint64_t value) {
-    ++seen;
-    EXPECT_EQ(model.at(id), value);
+  auto expected = model.begin();
+  map.rising([&](uint64_t number, const Number& value) {
+    EXPECT_EQ(number, expected->first);
+    EXPECT_EQ(value.value, expected->second);
+    ++expected;
+    return true;
   });
-  EXPECT_EQ(seen, model.size());
-  for (uint64_t n = 0; n < 5000; ++n) {
-    EXPECT_EQ(map.find(job_id(n)).has_value(), model.count(job_id(n)) == 1);
-  }
+  EXPECT_EQ(expected, model.end());
+  auto last = model.rbegin();
+  map.falling([&](uint64_t number, const Number&) {
+    EXPECT_EQ(number, last->first);
+    return ++last != model.rend();
+  });
+  for (const auto& [number, value] : model) EXPECT_EQ(map.find(number)->value, value);
+  EXPECT_EQ(map.find(model.rbegin()->first + 1), nullptr);
   map.clear();
   EXPECT_EQ(map.size(), 0u);
-  EXPECT_FALSE(map.find(job_id(1)));
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "broker/store/sqlite_schema.h"
 #include "tests/unit/store/sqlite_fixture.h"
 
 namespace zgrid::broker {
@@ -40,7 +41,7 @@ TEST_F(SqliteStoreTest, KeepsEverythingAcrossARestart) {
   EXPECT_THAT(all->order, ElementsAre(1, 2, 3));
   expect_same(all->unfinished[0].state, put_state(1, JobStatus::running, facts("gpu")));
   expect_same(all->unfinished[1].accepted, large);
-  expect_same(*stored(*store, job_id(2)).ended, put_end(2, JobStatus::failed, facts("gpu")));
+  expect_same(*stored(*store, 2).ended, put_end(2, JobStatus::failed, facts("gpu")));
   EXPECT_THAT(all->draining, ElementsAre(some_id<WorkerId>(4)));
 }
 
@@ -48,7 +49,7 @@ TEST_F(SqliteStoreTest, TakesChangesOfJobsThatItHasNotRecovered) {
   { expect_durable(*open(), batch(put_job(1), put_job(2))); }
   const auto store = open();
   expect_durable(*store, batch(put_end(1), put_state(2, JobStatus::running)));
-  EXPECT_EQ(stored(*store, job_id(1)).status(), JobStatus::succeeded);
+  EXPECT_EQ(stored(*store, 1).status(), JobStatus::succeeded);
   EXPECT_THAT(listed(*store, {0, {JobStatus::running}, ""}), ElementsAre(2));
 }
 
@@ -177,7 +178,7 @@ TEST_F(SqliteStoreTest, RefusesAFileOfAnotherProgramOrOfANewerVersion) {
   write(path_, other);
   EXPECT_EQ(refused().code, Errc::cannot_create);
   other = whole;
-  other[63] = 3;
+  other[63] = kSchemaVersion + 1;
   write(path_, other);
   EXPECT_EQ(refused().code, Errc::unsupported);
   write(path_, whole);

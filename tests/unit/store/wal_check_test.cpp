@@ -25,7 +25,7 @@ class WalCheck : public testing::Test {
   void SetUp() override {
     const auto store = open_store(folder_.file("broker.db"));
     ASSERT_TRUE(store);
-    for (uint64_t seq = 1; seq <= 20; ++seq) {
+    for (uint64_t seq = 1; seq <= 40; ++seq) {
       expect_durable(**store, batch(put_job(seq), put_state(seq, JobStatus::running)));
     }
     std::filesystem::copy_file(folder_.file("broker.db"), folder_.file("killed.db"));
