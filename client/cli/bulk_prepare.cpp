@@ -118,7 +118,7 @@ Result<PreparedBulk> prepare_bulk(App& app, SubmitCommand command) {
     const std::string results =
         "the results are kept: 'zgrid result --run " + bulk.command.run + "'";
     const bool has_key = !bulk.command.key.empty();
-    auto folder = OutputFolder::open(bulk.command.bulk.out,
+    auto folder = OutputFolder::open(bulk.command.bulk.out, bulk.command.run,
                                      results + (has_key ? ", or the same command again" : ""));
     if (!folder) return fail(folder.error());
     bulk.folder.emplace(std::move(*folder));

@@ -331,6 +331,7 @@ void BulkRun::cancel(std::vector<JobId> jobs) {
 int BulkRun::finish() {
   progress_.hide();
   if (!is_private_ && !bulk_.command.detach) tell_summary();
+  if (bulk_.folder && !problem_ && !is_stopping_) tell_of_others();
   return problem_ ? exit_code(problem_->code) : tally_.exit();
 }
 

@@ -93,6 +93,7 @@ class BulkRun {
 
   int finish();
   void tell_summary();
+  void tell_of_others();
   int interrupted(Session::End end);
   [[nodiscard]] std::string so_far() const;
   [[nodiscard]] std::string how_to_go_on() const;

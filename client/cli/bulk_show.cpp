@@ -132,6 +132,16 @@ void BulkRun::tell_summary() {
   app_.out.note(text);
 }
 
+// Results of the same run that are not of this command: the run was larger once.
+void BulkRun::tell_of_others() {
+  const std::vector<uint64_t> others = bulk_.folder->untouched();
+  if (others.empty()) return;
+  app_.out.note("'" + bulk_.command.bulk.out + "' also holds " + std::to_string(others.size()) +
+                (others.size() == 1 ? " result" : " results") + " of run " + bulk_.command.run +
+                " that this command did not ask for, the first of index " +
+                std::to_string(others.front()));
+}
+
 // What became of it so far.
 std::string BulkRun::so_far() const {
   const std::string subject = "run " + bulk_.command.run + ": ";

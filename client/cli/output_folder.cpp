@@ -3,15 +3,61 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <optional>
 
 #include "client/cli/documents.h"
 
 namespace zgrid::cli {
+namespace {
 
-Result<OutputFolder> OutputFolder::open(const std::string& path, std::string advice) {
+constexpr std::string_view kDocument = ".json";
+
+// Of INDEX.json.
+std::optional<uint64_t> index_of(const std::string& name) {
+  uint64_t index = 0;
+  const char* const end = name.data() + name.size();
+  const auto [rest, problem] = std::from_chars(name.data(), end, index);
+  if (problem != std::errc() || std::string_view(rest, end) != kDocument) return std::nullopt;
+  if (name != std::to_string(index) + std::string(kDocument)) return std::nullopt;
+  return index;
+}
+
+std::vector<uint64_t> documents_in(const std::string& path) {
+  std::vector<uint64_t> found;
+  std::error_code problem;
+  for (std::filesystem::directory_iterator entry(path, problem), end; entry != end;
+       entry.increment(problem)) {
+    if (const auto index = index_of(entry->path().filename())) found.push_back(*index);
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// Nothing if it is no whole document: a power cut leaves such ones.
+std::optional<Json> read_document(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  const std::string text((std::istreambuf_iterator<char>(file)), {});
+  auto document = Json::parse(text);
+  if (!document) return std::nullopt;
+  return std::move(*document);
+}
+
+const std::string* member(const Json& document, const char* name) {
+  const Json* value = document.find(name);
+  return value == nullptr ? nullptr : value->as_string();
+}
+
+}  // namespace
+
+Result<OutputFolder> OutputFolder::open(const std::string& path, const std::string& run,
+                                        std::string advice) {
   std::error_code problem;
   std::filesystem::create_directories(path, problem);
   const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -25,11 +71,43 @@ Result<OutputFolder> OutputFolder::open(const std::string& path, std::string adv
     ::close(fd);
     return fail(Errc::cannot_create, "cannot write into '" + path + "': " + std::strerror(error));
   }
-  return OutputFolder(fd, path, std::move(advice));
+  OutputFolder folder(fd, path, std::move(advice));
+  folder.found_ = documents_in(path);
+  folder.written_.resize(folder.found_.size());
+  if (auto ok = folder.check_owner(run); !ok) return fail(ok.error());
+  return folder;
+}
+
+Result<void> OutputFolder::check_owner(const std::string& run) const {
+  size_t looked_at = 0;
+  for (auto index = found_.rbegin(); index != found_.rend() && looked_at < kLookedAt; ++index) {
+    ++looked_at;
+    const std::string name = std::to_string(*index) + std::string(kDocument);
+    const auto document = read_document(path_ + "/" + name);
+    if (!document) continue;
+    const std::string* schema = member(*document, "schema");
+    if (schema == nullptr || *schema != kSchema) {
+      return fail(Errc::cannot_create, "'" + path_ + "/" + name + "' is no result of zgrid's",
+                  "name another folder: one for results alone");
+    }
+    const std::string* other = member(*document, "run");
+    if (other != nullptr && *other == run) continue;
+    const std::string owner = other == nullptr ? "another run" : "run " + *other;
+    return fail(Errc::cannot_create,
+                "'" + path_ + "' holds results of " + owner + ", not of run " + run +
+                    "; nothing was submitted",
+                "name another folder for each run, or remove the old results; the same --run or "
+                "--key again writes over its own");
+  }
+  return {};
 }
 
 OutputFolder::OutputFolder(OutputFolder&& other) noexcept
-    : fd_(other.fd_), path_(std::move(other.path_)), advice_(std::move(other.advice_)) {
+    : fd_(other.fd_),
+      path_(std::move(other.path_)),
+      advice_(std::move(other.advice_)),
+      found_(std::move(other.found_)),
+      written_(std::move(other.written_)) {
   other.fd_ = -1;
 }
 
@@ -42,7 +120,19 @@ Failure OutputFolder::failure(const std::string& name) const {
               advice_);
 }
 
+std::vector<uint64_t> OutputFolder::untouched() const {
+  std::vector<uint64_t> indexes;
+  for (size_t i = 0; i < found_.size(); ++i) {
+    if (!written_[i]) indexes.push_back(found_[i]);
+  }
+  return indexes;
+}
+
 Result<void> OutputFolder::write(uint64_t index, const JobResult& result) {
+  const auto found = std::lower_bound(found_.begin(), found_.end(), index);
+  if (found != found_.end() && *found == index) {
+    written_[static_cast<size_t>(found - found_.begin())] = true;
+  }
   const std::string stem = std::to_string(index);
   if (result.status() == JobStatus::succeeded) {
     auto written = write_file(stem + ".out", bare_output(result.entry.output));

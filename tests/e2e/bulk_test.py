@@ -103,6 +103,25 @@ class Bulk(harness.GridCase):
         self.assertEqual(sum(self.runs("thousand").values()), 1010)
         (self.grid.jobs_dir / "mended").unlink()
 
+    def test_a_folder_holds_the_results_of_one_run(self):
+        def echo(last, *args, **options):
+            return self.submit("zgrid.echo", "--text", "{{job.index}}", "--array", f"1-{last}",
+                               "--out", "one-run", *args, **options)
+        echo(20, "--run", "large")
+        folder = self.grid.dir / "one-run"
+        before = {path.name: path.read_text() for path in folder.iterdir()}
+        for more in ([], ["--run", "other"], ["--key", "other"]):
+            done = echo(3, *more, code=73)
+            for word in ("holds results of run large", "nothing was submitted"):
+                self.assertIn(word, done.err)
+        self.assertEqual(self.grid.ok("jobs", "--run", "other", "--json").json["jobs"], [])
+        self.assertEqual({path.name: path.read_text() for path in folder.iterdir()}, before)
+        # Who names the run goes on with it, and hears of what is older.
+        done = echo(3, "--run", "large")
+        self.assertIn("also holds 17 results of run large", done.err)
+        self.assertIn("the first of index 4", done.err)
+        self.assertEqual(len(list(folder.iterdir())), 40)
+
     def test_interrupted_half_way_the_same_command_goes_on(self):
         words = [f"w{i}" for i in range(1, 301)]
         name = self.lines("words", words)
