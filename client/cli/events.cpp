@@ -245,6 +245,7 @@ bool is_of_the_log(const protocol::GridEvent& event) {
 int run(App& app, const EventsCommand& command) {
   auto session = Session::open(app);
   if (!session) return fail_with(app, session.error());
+  if (command.follow) (*session)->end_with_reader();
   Feed feed(app, **session, command.follow, [](const protocol::GridEvent&) { return true; });
   return follow_feed(app, **session, feed, command.limit, command.follow);
 }
@@ -252,6 +253,7 @@ int run(App& app, const EventsCommand& command) {
 int run(App& app, const LogsCommand& command) {
   auto session = Session::open(app);
   if (!session) return fail_with(app, session.error());
+  if (command.follow) (*session)->end_with_reader();
   const std::string& subject = command.subject;
   if (subject.empty()) {
     Feed feed(app, **session, false, is_of_the_log);

@@ -20,6 +20,7 @@ int wait_for(App& app, const Selection& selection, Show show, bool events) {
   Session& session = *opened->session;
   Collector collector(app, session, show);
   if (events) {
+    if (app.globals.json) session.end_with_reader();  // else the events are on stderr
     const bool is_one = opened->jobs.size() == 1;
     session.event = [&app, is_one](const JobId& job, uint32_t attempt, JobEvent& event) {
       app.out.event(job, attempt, event, is_one ? "" : label_of(job.str()));

@@ -1,5 +1,10 @@
 #include "client/cli/session.h"
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <iterator>
@@ -23,6 +28,15 @@ constexpr bool kMayLeave = false;
 #else
 constexpr bool kMayLeave = true;
 #endif
+
+// How often a stdout is looked at that a wait does not see the end of.
+constexpr Millis kLookAtReader{500};
+
+// Asks for nothing: errors are always told.
+bool has_reader(int fd) {
+  pollfd polled{fd, 0, 0};
+  return ::poll(&polled, 1, 0) <= 0 || (polled.revents & (POLLERR | POLLHUP)) == 0;
+}
 
 }  // namespace
 
@@ -136,6 +150,16 @@ Session::End Session::wait(const std::function<bool()>& done, MonoTime alarm_at,
 // Before anybody authenticated, the connection's own timeout tells more (69).
 bool Session::is_out_of_time(MonoTime now) const { return was_up() && now >= deadline_; }
 
+void Session::end_with_reader() {
+  struct stat info {};
+  if (::fstat(STDOUT_FILENO, &info) != 0) return;
+  const int flags = ::fcntl(STDOUT_FILENO, F_GETFL);
+  // What can be read from as well would end a wait whenever it has something.
+  const bool is_only_written = flags >= 0 && (flags & O_ACCMODE) == O_WRONLY;
+  if (S_ISFIFO(info.st_mode) && is_only_written) reader_ = Reader::of_pipe;
+  if (S_ISSOCK(info.st_mode)) reader_ = Reader::of_socket;
+}
+
 Session::End Session::turn(Millis nap, int input) {
   if (connection_->is_over()) return End::lost;
   const MonoTime now = connection_->now().mono;
@@ -143,8 +167,13 @@ Session::End Session::turn(Millis nap, int input) {
   if (deadline_ > now && deadline_ != MonoTime::never() && nap > Millis{0}) {
     nap = std::clamp(std::chrono::ceil<Millis>(deadline_ - now), Millis{1}, nap);
   }
-  const std::array<int, 2> fds{signals_.fd(), input};
-  connection_->run(nap, std::span<const int>(fds.data(), input < 0 ? 1 : 2));
+  std::array<int, 3> fds{signals_.fd()};
+  size_t count = 1;
+  if (input >= 0) fds[count++] = input;
+  if (reader_ == Reader::of_pipe) fds[count++] = STDOUT_FILENO;
+  if (reader_ == Reader::of_socket) nap = std::min(nap, kLookAtReader);
+  connection_->run(nap, std::span<const int>(fds.data(), count));
+  if (reader_ != Reader::unwatched && !has_reader(STDOUT_FILENO)) Signals::die_by(SIGPIPE);
   if (const auto signal = signals_.next()) {
     signal_ = *signal;
     return End::signal;

@@ -49,6 +49,10 @@ class Session final : public client::Listener {
   // being readable. End::done says that nothing is in the way of another.
   End turn(Millis nap, int input = -1);
 
+  // For a command that does nothing but show a stream: from now on a wait ends the process by
+  // SIGPIPE as soon as nobody reads its stdout any more, not only when it writes the next time.
+  void end_with_reader();
+
   // Asks and waits for the answer. A signal ends the process.
   Result<protocol::Answer> ask(protocol::Query query);
   Result<protocol::Answer> tell(protocol::Control control);
@@ -109,6 +113,8 @@ class Session final : public client::Listener {
   Millis connect_timeout_{0}, reconnect_{0};
   int signal_ = 0;
   Error lost_;
+  enum class Reader : uint8_t { unwatched, of_pipe, of_socket };
+  Reader reader_ = Reader::unwatched;  // of stdout
 };
 
 // The beacon finder that the settings ask for; its socket may be missing (then peers only).

@@ -107,6 +107,8 @@ int submit_job(App& app, Session& session, const SubmitCommand& command, Prepare
     app.out.accepted(states);
     return 0;
   }
+  // A private grid ends in order; without --json the events are on stderr.
+  if (command.follow && app.globals.json && !is_private) session.end_with_reader();
   for (const JobId& accepted : acceptance.jobs) collector.expect(accepted);
   end = session.wait([&] { return collector.is_done(); }, connection.deadline_in(kWhyAfter),
                      [&] { ask_why(app, session, collector.open_jobs()); });

@@ -148,6 +148,24 @@ class Exits(harness.GridCase):
         self.assertEqual((self.grid.dir / "errors").read_text(), "")
         self.assertEqual(int((self.grid.dir / "code").read_text()), 128 + signal.SIGPIPE)
 
+    def test_followers_end_when_nobody_reads_them_any_more_though_nothing_happens(self):
+        job = self.grid.submit("report", "unread")
+        self.grid.wait_for_start(job)
+        for words in (["events", "-f"], ["logs", "-f"], ["logs", job, "-f"], ["logs", "ann", "-f"],
+                      ["attach", job, "--json"]):
+            pair = socket.socketpair()
+            for reader, writer in (os.pipe(), (pair[0].detach(), pair[1].detach())):
+                command = subprocess.Popen([harness.binary(), *words], env=self.grid.env,
+                                           cwd=self.grid.dir, stdout=writer, stderr=subprocess.PIPE)
+                os.close(writer)
+                self.assertTrue(os.read(reader, 1))  # so it follows
+                os.close(reader)
+                self.assertEqual(command.wait(10), -signal.SIGPIPE, words)
+                self.assertEqual(command.communicate()[1], b"")
+        self.assertEqual(self.grid.job(job)["status"], "running")
+        self.grid.open_gate("unread")
+        self.grid.ok("wait", job)
+
     def test_a_signal_detaches_and_the_command_dies_by_it(self):
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             gate = f"gate-{signum}"
