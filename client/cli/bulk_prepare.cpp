@@ -51,7 +51,8 @@ Result<void> check_options(const SubmitCommand& command) {
   const Bulk& bulk = command.bulk;
   if (command.rerun_failed && command.key.empty()) {
     return fail(Errc::usage, "--rerun needs --key",
-                "the key says which jobs there were; 'zgrid retry --run R' does without one");
+                "the key says which jobs there were; 'zgrid retry --run R --state "
+                "failed,timed_out,dead_letter' does without one");
   }
   if (bulk.is_wanted()) return check_bulk(command);
   if (!bulk.out.empty() || bulk.max_fails) {
