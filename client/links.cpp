@@ -175,7 +175,22 @@ void Links::on_welcome(Link& link, protocol::Welcome welcome, bool pinned) {
 void Links::on_refused(Link& link, const Error& error) {
   link.refusal = error;
   link.dead = true;
+  const bool was_welcomed = state_ == State::up && active_.get() == &link;
+  if (was_welcomed && error.code == Errc::malformed) return fail_with(not_understood(error));
   if (state_ == State::up || links_.size() == 1) fail_with(error);
+}
+
+// Who welcomed us speaks our protocol; what is no message to it is one that it does not know yet.
+Error Links::not_understood(const Error& refusal) const {
+  const std::string& theirs = welcome_.program_version;
+  const std::string& ours = options_.hello.program_version;
+  return {Errc::unsupported,
+          "the broker at " + endpoint_ + (theirs.empty() ? "" : ", zgrid " + theirs + ",") +
+              " does not know what this command asks for; it says: " + refusal.message,
+          "it is older than this command" +
+              (ours.empty() || ours == theirs ? std::string() : ", " + ours) +
+              ": start a newer zgrid there",
+          refusal.effect, 0};
 }
 
 // The broker does not know us (it restarted, or we were silent for too long) or stops. Introduce

@@ -98,6 +98,7 @@ class Links {
   void on_link_down(Link& link, MonoTime now);
   void on_welcome(Link& link, protocol::Welcome welcome, bool pinned);
   void on_refused(Link& link, const Error& error);
+  [[nodiscard]] Error not_understood(const Error& refusal) const;
   void on_goodbye(Link& link);
   void give_up_if_due(MonoTime now);
   Error connect_error() const;

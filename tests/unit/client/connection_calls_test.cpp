@@ -75,6 +75,30 @@ TEST_F(ConnectionTest, WhatIsWithdrawnWhileItWaitsForRoomIsNotTriedAgain) {
   EXPECT_TRUE(heard_.refused.empty());
 }
 
+TEST_F(ConnectionTest, ABrokerThatDoesNotKnowAQuestionIsToldOfByItsVersion) {
+  open();
+  broker_.link(What::ready);
+  broker_.take<protocol::Hello>();
+  protocol::Welcome welcome;
+  welcome.program_version = "0.0.9";
+  broker_.say(welcome);
+  turn();
+  std::optional<Error> got;
+  protocol::Query query;
+  query.what = protocol::Query::What::events;
+  connection_->query(query, connection_->deadline_in(Seconds{60}),
+                     [&](Result<protocol::Answer> answer) { got = answer.error(); });
+  turn();
+  broker_.take<protocol::Query>();
+  broker_.say(protocol::Refused{{Errc::malformed, "an unknown enumerator", "", Effect::none, 0}});
+  turn();
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->code, Errc::unsupported);
+  EXPECT_NE(got->message.find("zgrid 0.0.9"), std::string::npos) << got->message;
+  EXPECT_NE(got->message.find("an unknown enumerator"), std::string::npos) << got->message;
+  EXPECT_EQ(heard_.lost.size(), 1u);
+}
+
 TEST_F(ConnectionTest, CallsThatNobodyAnswersEndWithTheirDeadline) {
   open_and_welcome();
   std::vector<Errc> got;
