@@ -1,7 +1,10 @@
 // What this machine does without any broker, to measure against.
 //
-//   bench_machine append FOLDER [COUNT]       one synced append of 200 bytes: to a log that was
-//                                             grown beforehand, and to a file that grows with it
+//   bench_machine append FOLDER [COUNT [REST_US]]
+//                                             one synced append of 200 bytes: to a log that was
+//                                             grown beforehand, and to a file that grows with it;
+//                                             each after a rest, since a disk that had nothing to
+//                                             do answers more slowly than one that is kept busy
 //   bench_machine spawn SLOTS [COUNT]         starting `true` and waiting for it, SLOTS at once
 //   bench_machine run COUNT PROGRAM [ARG…]    starting a program until it has ended, one at a time
 //
@@ -16,6 +19,7 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bench/load.h"
@@ -30,7 +34,7 @@ using Clock = std::chrono::steady_clock;
 constexpr size_t kRow = 200;  // about a job of 100 bytes with what a store adds
 
 // Ascending times in microseconds of so many appends, each synced.
-std::vector<double> appends(const std::string& folder, size_t count, bool is_grown) {
+std::vector<double> appends(const std::string& folder, size_t count, int rest_us, bool is_grown) {
   const std::string path = folder + "/append-" + std::to_string(getpid());
   const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) die(path);
@@ -43,6 +47,7 @@ std::vector<double> appends(const std::string& folder, size_t count, bool is_gro
   }
   std::vector<double> times;
   for (size_t i = 0; i < count + warm; ++i) {
+    if (rest_us > 0) std::this_thread::sleep_for(std::chrono::microseconds(rest_us));
     const auto start = Clock::now();
     if (write(fd, row.data(), row.size()) != static_cast<ssize_t>(row.size())) die("write");
     if (fdatasync(fd) != 0) die("fdatasync");
@@ -55,13 +60,13 @@ std::vector<double> appends(const std::string& folder, size_t count, bool is_gro
   return times;
 }
 
-int append(const std::string& folder, size_t count) {
-  const std::vector<double> grown = appends(folder, count, true);
-  const std::vector<double> growing = appends(folder, count / 4 + 1, false);
+int append(const std::string& folder, size_t count, int rest_us) {
+  const std::vector<double> grown = appends(folder, count, rest_us, true);
+  const std::vector<double> growing = appends(folder, count / 4 + 1, rest_us, false);
   std::printf(
-      "{\"what\":\"append\",\"bytes\":%zu,\"count\":%zu,\"p50_us\":%.1f,\"p99_us\":%.1f,"
-      "\"growing_p50_us\":%.1f}\n",
-      kRow, count, grown[grown.size() / 2], grown[grown.size() * 99 / 100],
+      "{\"what\":\"append\",\"bytes\":%zu,\"count\":%zu,\"rest_us\":%d,\"p50_us\":%.1f,"
+      "\"p99_us\":%.1f,\"growing_p50_us\":%.1f}\n",
+      kRow, count, rest_us, grown[grown.size() / 2], grown[grown.size() * 99 / 100],
       growing[growing.size() / 2]);
   return 0;
 }
@@ -117,13 +122,17 @@ int run(size_t count, char** command) {
 int main(int argc, char** argv) {
   const std::string what = argc > 2 ? argv[1] : "";
   const auto count = [&] { return argc > 3 ? number_of("COUNT", argv[3]) : 1000; };
-  if (what == "append" && count() >= 10) return append(argv[2], count());
+  if (what == "append" && count() >= 10) {
+    const size_t rest = argc > 4 ? number_of("REST_US", argv[4]) : 0;
+    return append(argv[2], count(), static_cast<int>(std::min<size_t>(rest, 1'000'000)));
+  }
   if (what == "spawn" && count() > 0) return spawn(number_of("SLOTS", argv[2]), count());
   if (argc > 3 && what == "run" && number_of("COUNT", argv[2]) > 0) {
     return run(number_of("COUNT", argv[2]), argv + 3);
   }
-  std::fprintf(stderr,
-               "usage: bench_machine append FOLDER [COUNT] | bench_machine spawn SLOTS [COUNT]"
-               " | bench_machine run COUNT PROGRAM [ARG…]\n");
+  std::fprintf(
+      stderr,
+      "usage: bench_machine append FOLDER [COUNT [REST_US]] | bench_machine spawn SLOTS [COUNT]"
+      " | bench_machine run COUNT PROGRAM [ARG…]\n");
   return 2;
 }

@@ -10,6 +10,7 @@ from harness import peers
 from harness.lab import Grid, stop
 
 LATENCY_JOBS = 4000
+JOB_US = 250  # of the disk's rest between two jobs that are alone: what a job takes in memory
 BATCH = 256  # jobs in a frame of the batched proxy: what a worker of ours is given ahead
 TEN_KIB = 10 * 1024
 
@@ -87,7 +88,9 @@ def latency(lab, jobs=LATENCY_JOBS, appends=1000):
             "zgrid, memory": p50(zgrid(lab, "memory"), *one),
             "zgrid, SQLite": p50(zgrid(lab, "sqlite"), *one),
             "one synced append": p50(lambda: lab.measure("bench_machine", "append", lab.folder,
-                                                         appends)),
+                                                         appends, JOB_US)),
+            "synced appends back to back": p50(lambda: lab.measure("bench_machine", "append",
+                                                                   lab.folder, appends, 0)),
         }
         yield Group("latency one at a time, p50", "µs", sides, {
             "latency-memory": over("zgrid, memory", "raw CURVE proxy"),

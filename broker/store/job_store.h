@@ -1,6 +1,6 @@
 // Where jobs survive a restart.
 //
-// A store keeps one row for each job: what was accepted, the latest state, and the result. The
+// A store keeps of each job what was accepted, the latest state, and the result. The
 // core says what changed as records; all records of one commit become durable together or not at
 // all. Several turns of the broker may share one commit (group commit); records of the same job
 // in one commit may be folded into one write.

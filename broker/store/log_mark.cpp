@@ -33,14 +33,15 @@ LogMarker::LogMarker(const std::string& store_path)
       mark_(::open((store_path + kLogMarkSuffix).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {}
 
 void LogMarker::put(uint32_t frames) {
-  LogMark mark{0, frames};
   if (frames == 0 || !log_.is_open() || !mark_.is_open()) return;
-  if (::pread(log_.get(), &mark.salts, sizeof mark.salts, kSaltsAt) != ssize_t{sizeof mark.salts}) {
-    return;
+  if (!salts_) {
+    uint64_t salts = 0;
+    if (::pread(log_.get(), &salts, sizeof salts, kSaltsAt) != ssize_t{sizeof salts}) return;
+    salts_ = salts;
   }
   PartWriter w(part_);
-  w.u64(mark.salts);
-  w.u32(mark.frames);
+  w.u64(*salts_);
+  w.u32(frames);
   w.seal(PartKind::log_mark, 0);
   // On a full disk an old mark stays, which claims less.
   static_cast<void>(::pwrite(mark_.get(), part_.data(), part_.size(), 0) < 0);

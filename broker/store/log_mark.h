@@ -33,9 +33,12 @@ class LogMarker {
   explicit LogMarker(const std::string& store_path);
   // So many frames of the log as it is now are synced.
   void put(uint32_t frames);
+  // The log begins anew with the next commit.
+  void restart() { salts_.reset(); }
 
  private:
   Fd log_, mark_;
+  std::optional<uint64_t> salts_;  // of the log as it is now, once they were read
   std::string part_;
 };
 

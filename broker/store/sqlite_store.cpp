@@ -206,6 +206,7 @@ CommitResult SqliteStore::tend() {
   if (low_space_ || !reserve_.held()) low_space_ = !reserve_.fill();
   if (db_->wal_pages() >= kWalPagesDue && may_checkpoint()) {
     const Fault fault = db_->checkpoint();
+    marker_.restart();
     if (fault.trouble == Trouble::full) {
       low_space_ = true;
     } else if (fault.trouble != Trouble::none && fault.trouble != Trouble::busy) {
