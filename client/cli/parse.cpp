@@ -18,29 +18,6 @@ Result<Colour> parse_colour(const std::string& text) {
   return fail(Errc::usage, "--color: '" + text + "' is not auto, always or never");
 }
 
-// The deepest verb that was given, as the user would type it.
-std::string path_of(const CLI::App& app) {
-  const CLI::App* at = &app;
-  std::string path = "zgrid";
-  while (!at->get_subcommands().empty()) {
-    at = at->get_subcommands().front();
-    path += " " + at->get_name();
-  }
-  return path;
-}
-
-Error usage_error(const CLI::App& app, const CLI::ParseError& problem) {
-  std::string message = problem.what();
-  std::string hint = "see '" + path_of(app) + " --help'";
-  // Our own checks put their hint on a second line.
-  if (const size_t end = message.find('\n'); end != std::string::npos) {
-    if (end + 1 < message.size()) hint = message.substr(end + 1);
-    message.resize(end);
-  }
-  while (!message.empty() && (message.back() == '.' || message.back() == ' ')) message.pop_back();
-  return {Errc::usage, std::move(message), std::move(hint), Effect::none, 0};
-}
-
 // Verbs for shells and for the build, which --help does not show: what follows is not for CLI11.
 std::optional<Command> hidden(const std::vector<std::string>& arguments) {
   if (arguments.empty()) return std::nullopt;
@@ -115,6 +92,8 @@ std::vector<std::string> split_commas(const std::string& text) {
 }
 
 Parser::Parser(std::string_view verb) {
+  app_.formatter(help_format());  // the verbs inherit it
+  app_.set_help_flag("-h,--help", "print this help");
   app_.require_subcommand(0, 1);
   app_.fallthrough();
   app_.footer(

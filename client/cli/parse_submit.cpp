@@ -66,7 +66,8 @@ void Parser::submit_kinds(CLI::App* app, SubmitCommand& submit) {
                            "--progress --out done\n"
                            "  zgrid submit workflow simulate --array 1-1000 --input "
                            "'{\"seed\": \"{{job.index}}\"}'\n"
-                           "With many jobs, {{data.text}} in --text and --input is the line.");
+                           "With many jobs, {{data.text}} in --text and --input is the line.\n"
+                           "Options of where, when and how many: 'zgrid submit --help'.");
   workflow->add_option("NAME", submit.subject, "its name")->required();
   add_list(workflow, "--step", submit.steps, "only these steps")->type_name("ID");
   input_options(workflow, submit);

@@ -5,6 +5,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -48,6 +49,11 @@ CLI::Option* add_list(CLI::App* app, const std::string& name, std::vector<std::s
                       const std::string& help);
 void add_run_name(CLI::App* app, std::string& into, const std::string& help);
 std::vector<std::string> split_commas(const std::string& text);
+
+// How --help is laid out.
+std::shared_ptr<CLI::FormatterBase> help_format();
+// What to tell of a command line that `app` could not parse.
+Error usage_error(const CLI::App& app, const CLI::ParseError& problem);
 
 class Parser {
  public:

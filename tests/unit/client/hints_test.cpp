@@ -107,10 +107,8 @@ std::string complaint(Words words) {
   const auto result = parse(words);
   if (result) return {};
   const std::string& why = result.error().message;
-  const std::string_view needs_more = " is required";
-  const bool is_part =
-      why.size() > needs_more.size() &&
-      why.compare(why.size() - needs_more.size(), needs_more.size(), needs_more) == 0;
+  const bool is_part = why.find(" is required") != std::string::npos ||
+                       why.find(" is missing:") != std::string::npos;
   return is_part ? std::string() : why;
 }
 

@@ -53,6 +53,55 @@ TEST(ParseTest, AVerbIsTheSameWithAndWithoutTheOthers) {
   EXPECT_EQ(extra.error().message, extra_among_all.error().message);
 }
 
+TEST(ParseTest, WhatDoesNotExistIsNamedWithWhatWasProbablyMeant) {
+  struct Row {
+    Arguments arguments;
+    std::string message, hint;
+  };
+  const std::vector<Row> rows{
+      {{"job"}, "there is no 'zgrid job'", "did you mean jobs? see 'zgrid --help'"},
+      {{"nonsense"}, "there is no 'zgrid nonsense'", "see 'zgrid --help'"},
+      {{"jobs", "--sate", "failed"},
+       "'zgrid jobs' has no option --sate",
+       "did you mean --state? see 'zgrid jobs --help'"},
+      {{"submit", "workflow", "x", "--retrys=3"},
+       "'zgrid submit workflow' has no option --retrys",
+       "did you mean --retries? see 'zgrid submit workflow --help'"},
+      {{"jobs", "--jsn"},
+       "'zgrid jobs' has no option --jsn",
+       "did you mean --json? see 'zgrid jobs --help'"},
+      {{"workers", "gpu1"}, "'zgrid workers' does not expect 'gpu1'", "see 'zgrid workers --help'"},
+      {{"submit", "workflw", "x"},
+       "there is no 'zgrid submit workflw'",
+       "did you mean workflow? see 'zgrid submit --help'"},
+      {{"submit", "--detach"},
+       "what to submit is missing: prompt or workflow",
+       "see 'zgrid submit --help'"},
+      {{"dlq"}, "what to dlq is missing: ls, show, retry or purge", "see 'zgrid dlq --help'"},
+  };
+  for (const Row& row : rows) {
+    const auto result = parse(row.arguments);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code, Errc::usage);
+    EXPECT_EQ(result.error().message, row.message);
+    EXPECT_EQ(result.error().hint, row.hint);
+  }
+}
+
+TEST(ParseTest, HelpIsTheSameEachTimeAndItsTextsStandInOneColumn) {
+  const auto help_of = [](const Arguments& arguments) {
+    return std::get<HelpCommand>(parse(arguments)->command).text;
+  };
+  const std::string text = help_of({"--help"});
+  EXPECT_EQ(text, help_of({"--help"}));
+  EXPECT_EQ(text.find('{'), std::string::npos) << text;
+  EXPECT_NE(text.find("  --lan[=IF,…]                use the network"), std::string::npos) << text;
+  EXPECT_NE(text.find("  --color[=WHEN]              colour: auto"), std::string::npos) << text;
+  const std::string submit = help_of({"submit", "--help"});
+  EXPECT_EQ(submit, help_of({"submit", "--help"}));
+  EXPECT_EQ(submit.find("Excludes"), std::string::npos) << submit;
+}
+
 TEST(ParseTest, WhatCannotBeUnderstoodIsAUsageErrorWithAHint) {
   const std::vector<Arguments> rows{
       {},
