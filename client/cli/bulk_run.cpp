@@ -239,7 +239,7 @@ void BulkRun::on_refused(const JobId& job, const Error& error) {
   place_nothing(place);
   ++refused_;
   if (refused_ <= kFailuresShown) {
-    Error told = error;
+    Error told = is_private_ ? refusal_on_private_grid(error, bulk_.command.kind) : error;
     told.message = bulk_.source.where(index) + ": " + told.message;
     out().error(told);
   }

@@ -152,7 +152,8 @@ Json workers_document(const std::vector<protocol::WorkerView>& workers) {
                   .set("free", worker.free)
                   .set("tags", std::move(tags))
                   .set("services", std::move(services))
-                  .set("wedged", worker.wedged));
+                  .set("wedged", worker.wedged)
+                  .set("load", worker.online ? Json(worker.load_permille / 1000.0) : Json()));
   }
   return document().set("workers", std::move(list));
 }

@@ -1,8 +1,8 @@
 // explain: why a job is where it is, as the broker tells it.
 #include "client/cli/documents.h"
+#include "client/cli/progress.h"
 #include "client/cli/selection.h"
 #include "client/cli/session.h"
-#include "protocol/base/units.h"
 
 namespace zgrid::cli {
 namespace {
@@ -20,12 +20,7 @@ std::optional<int64_t> number_of(const Json& object, std::string_view name) {
 std::string digits(const Json& object, std::string_view name) {
   return std::to_string(number_of(object, name).value_or(0));
 }
-// To a tenth of a second, and coarser where that is too fine to read.
-std::string duration(int64_t ms) {
-  if (ms >= 120'000) return format_duration(Millis{ms / 1000 * 1000});
-  if (ms >= 1000) return format_duration(Millis{ms / 100 * 100});
-  return format_duration(Millis{ms});
-}
+std::string duration(int64_t ms) { return format_span(Millis{ms}); }
 
 std::string needs_text(const Json& needs) {
   std::string text = text_of(needs, "service") + " on " + text_of(needs, "on");

@@ -7,6 +7,7 @@
 #include <cstdio>
 
 #include "client/cli/terminal.h"
+#include "protocol/base/units.h"
 
 namespace zgrid::cli {
 namespace {
@@ -66,6 +67,11 @@ std::string format_passed(Micros duration) {
   char text[16];
   std::snprintf(text, sizeof text, "%.1fs", static_cast<double>(duration.count()) / 1e6);
   return text;
+}
+
+std::string format_span(Micros duration) {
+  const auto ms = std::chrono::duration_cast<Millis>(std::max(duration, Micros{0}));
+  return ms < Seconds{1} ? format_duration(ms) : format_passed(duration);
 }
 
 std::string progress_bar(const Counts& counts, double per_second, size_t columns) {

@@ -39,6 +39,8 @@ std::string format_rate(double per_second);
 std::string format_rough(Micros duration);
 // 0.3s, 59.9s, and then as roughly.
 std::string format_passed(Micros duration);
+// The same, and less than a second in milliseconds: "250ms", "7.4s", "2m05s".
+std::string format_span(Micros duration);
 // Without a newline, and never wider than `columns`.
 std::string progress_bar(const Counts& counts, double per_second, size_t columns);
 std::string progress_line(const Counts& counts, double per_second);

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "client/cli/live_lines.h"
+#include "client/cli/progress.h"
 #include "client/cli/renderer.h"
 #include "client/cli/text.h"
 #include "protocol/base/units.h"
@@ -25,16 +26,6 @@ Paint paint_of(JobStatus status) {
   return Paint::none;
 }
 
-// For people: at most two digits after the unit that fits.
-std::string age(Micros duration) {
-  const auto ms = std::chrono::duration_cast<Millis>(duration);
-  if (ms < Seconds{10}) return format_duration(std::max(ms, Millis{0}));
-  if (ms < Seconds{120}) return std::to_string(ms / Seconds{1}) + "s";
-  if (ms < std::chrono::minutes{120}) return std::to_string(ms / std::chrono::minutes{1}) + "m";
-  if (ms < std::chrono::hours{48}) return std::to_string(ms / std::chrono::hours{1}) + "h";
-  return std::to_string(ms / std::chrono::hours{24}) + "d";
-}
-
 std::string failure_of(const JobResult& result) {
   std::string text = "job " + short_id(result.entry.job.str());
   if (result.entry.index != 0) text += " (index " + std::to_string(result.entry.index) + ")";
@@ -42,8 +33,13 @@ std::string failure_of(const JobResult& result) {
   text += " " + std::string(status_name(result.status()));
   if (const auto& error = result.entry.outcome.error) {
     if (!error->step.empty()) text += " in step '" + error->step + "'";
-    if (!error->message.empty()) text += ": " + error->message;
-    if (error->exit_code) text += " (exit code " + std::to_string(*error->exit_code) + ")";
+    // Neither the state nor the exit code is told twice.
+    const std::string& why = error->message;
+    if (!why.empty() && why != status_name(result.status())) text += ": " + why;
+    if (error->exit_code) {
+      const std::string code = "exit code " + std::to_string(*error->exit_code);
+      if (why.find(code) == std::string::npos) text += " (" + code + ")";
+    }
   }
   return text;
 }
@@ -52,7 +48,7 @@ std::string failure_of(const JobResult& result) {
 Cell status_cell(const protocol::JobSummary& job) {
   std::string text(status_name(job.status));
   if (!job.wedged) return {std::move(text), paint_of(job.status)};
-  return {text + " (wedged " + age(std::chrono::floor<Seconds>(job.idle)) + ")", Paint::red};
+  return {text + " (wedged " + format_rough(job.idle) + ")", Paint::red};
 }
 
 // To the second: 2026-01-31T08:15:00Z.
@@ -148,7 +144,7 @@ class TextRenderer : public Renderer {
     Rows rows{head({"JOB", "NAME", "RUN", "STATUS", "WORKER", "TRY", "QUEUED", "RAN"})};
     for (const protocol::JobSummary& job : jobs) {
       const auto between = [](WallTime from, WallTime to) {
-        return from.us == 0 || to.us == 0 ? std::string() : age(to - from);
+        return from.us == 0 || to.us == 0 ? std::string() : format_span(to - from);
       };
       rows.push_back({{short_id(job.job.str())},
                       {job.head.name},
@@ -219,7 +215,7 @@ class TextRenderer : public Renderer {
                       {worker.facts.arch},
                       {state_of(worker), paint},
                       {std::to_string(worker.free) + "/" + std::to_string(worker.slots)},
-                      {std::to_string((worker.load_permille + 5) / 10) + "%"},
+                      {worker.online ? std::to_string((worker.load_permille + 5) / 10) + "%" : ""},
                       {tags_text(worker)},
                       {list_text(worker.services)}});
     }
@@ -233,7 +229,7 @@ class TextRenderer : public Renderer {
     };
     row("broker", status.broker_name + " at " + endpoint, Paint::bold);
     row("version", status.program_version);
-    row("up", age(status.uptime));
+    row("up", format_span(status.uptime));
     row("store", status.durable ? "durable" : "memory: accepted jobs are lost with the broker");
     if (!status.admitting) {
       row("admission",
@@ -364,7 +360,7 @@ class TextRenderer : public Renderer {
                      style_.colour);
     }
     top += "  " + painted(status_name(result.status()), paint_of(result.status()), style_.colour);
-    top += painted("  " + age(result.entry.outcome.run), Paint::dim, style_.colour);
+    top += painted("  " + format_span(result.entry.outcome.run), Paint::dim, style_.colour);
     std::string text = top + "\n";
     if (result.status() == JobStatus::succeeded) {
       const std::string output = neutralise(bare_output(result.entry.output));

@@ -100,7 +100,10 @@ int submit_job(App& app, Session& session, const SubmitCommand& command, Prepare
   if (end != Session::End::done && !acceptance.is_known) {
     return not_acknowledged(app, session, end, id);
   }
-  if (acceptance.refusal) return fail_with(app, *acceptance.refusal);
+  if (acceptance.refusal) {
+    return fail_with(app, is_private ? refusal_on_private_grid(*acceptance.refusal, command.kind)
+                                     : *acceptance.refusal);
+  }
   if (command.detach) {
     std::vector<JobState> states;
     for (const JobId& accepted : acceptance.jobs) states.push_back({accepted, acceptance.status});
@@ -145,6 +148,16 @@ void ask_why(App& app, Session& session, const std::vector<JobId>& jobs) {
                        *reason->as_string() + (has_fix ? "; " + *fix->as_string() : std::string()));
         }
       });
+}
+
+Error refusal_on_private_grid(const Error& refusal, JobKind kind) {
+  Error told = refusal;
+  if (refusal.code != Errc::no_candidate) return told;
+  told.hint = kind == JobKind::prompt
+                  ? "this grid is of this process alone: its configuration needs a "
+                    "[[worker.provider]]"
+                  : "this grid is of this process alone: --workflows FILE names what it offers";
+  return told;
 }
 
 void note_no_room(App& app, const Error& reason) {

@@ -23,6 +23,8 @@ int submit(App& app, Session& session, const SubmitCommand& command, Prepared pr
 inline constexpr Seconds kWhyAfter{2};
 // Notes for those of these jobs that no worker has, in the broker's own words.
 void ask_why(App& app, Session& session, const std::vector<JobId>& jobs);
+// The broker's refusal in words that fit a private grid, whose one worker is the command's own.
+Error refusal_on_private_grid(const Error& refusal, JobKind kind);
 // That the broker refused jobs for a reason that passes, and that they are tried again.
 void note_no_room(App& app, const Error& reason);
 

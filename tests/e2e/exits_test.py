@@ -53,6 +53,7 @@ class Exits(harness.GridCase):
             self.check(done, 78, "secret new")
 
     def test_a_failing_step_is_1_and_tells_step_exit_code_and_stderr(self):
+        self.assertEqual(self.grid.run("submit", "workflow", "fail").err.count("exit code"), 1)
         done = self.grid.run("submit", "workflow", "fail", "--json")
         self.assertEqual(done.code, 1, done)
         result = done.json
@@ -93,7 +94,8 @@ class Exits(harness.GridCase):
         waiting = self.grid.start("wait", job, name="waiting")
         self.grid.ok("cancel", job)
         self.assertEqual(waiting.popen.wait(10), 3)
-        self.check(self.grid.run("result", job), 3)
+        told = self.check(self.grid.run("result", job), 3).err
+        self.assertEqual(told.count("cancelled"), 1, told)
         self.assertEqual(self.grid.run("result", job, "--json").json["status"], "cancelled")
         self.grid.ok("cancel", job)  # again: it is
 

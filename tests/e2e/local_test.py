@@ -86,7 +86,9 @@ class Local(unittest.TestCase):
         done = self.run_bare("run", "workflow", "fail", *jobs, "--json")
         self.assertEqual(done.code, 1, done)
         self.assertEqual(done.json["error"]["exit_code"], 7)
-        self.check(self.run_bare("run", "workflow", "absent", *jobs), 75)
+        self.check(self.run_bare("run", "workflow", "absent", *jobs), 75, "--workflows FILE")
+        self.check(self.run_bare("run", "workflow", "absent", "--array", "1-2"), 75,
+                   "--workflows FILE")
         done = self.run_bare("run", "workflow", "flaky", *jobs, "--retries", "3")
         self.assertEqual(done.out, "attempt 3", done)
 

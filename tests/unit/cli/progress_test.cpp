@@ -53,6 +53,10 @@ TEST(ProgressTest, RatesAndTimesAreRounded) {
   EXPECT_EQ(format_rough(Seconds{59}), "59s");
   EXPECT_EQ(format_passed(Millis{320}), "0.3s");
   EXPECT_EQ(format_passed(Seconds{130}), "2m10s");
+  EXPECT_EQ(format_span(Micros{-1}), "0s");
+  EXPECT_EQ(format_span(Millis{999}), "999ms");
+  EXPECT_EQ(format_span(Millis{7396}), "7.4s");
+  EXPECT_EQ(format_span(Seconds{125}), "2m05s");
   EXPECT_EQ(format_rough(Seconds{130}), "2m10s");
   EXPECT_EQ(format_rough(Seconds{3 * 3600 + 5 * 60}), "3h05m");
   EXPECT_EQ(format_rough(Seconds{52 * 3600}), "2d04h");

@@ -88,13 +88,14 @@ TEST(DocumentTest, ListsHaveTheFieldsOfTheContract) {
   worker.facts = *sample().worker;
   worker.online = true;
   worker.slots = worker.free = 2;
+  worker.load_permille = 250;
   worker.tags = {{"gpu", "yes"}};
   worker.services = {"hash"};
   EXPECT_EQ(workers_document({worker}).dump(),
             R"({"schema":"zgrid/1","workers":[{"id":"6fe1fa6f-3505-a86e-1fa0-a5ad079f572f",)"
             R"("name":"gpu1","host":"gpu1.lan","os":"Linux","arch":"x86_64","version":"0.1.0",)"
             R"("online":true,"draining":false,"slots":2,"free":2,"tags":{"gpu":"yes"},)"
-            R"("services":["hash"],"wedged":0}]})");
+            R"("services":["hash"],"wedged":0,"load":0.25}]})");
   EXPECT_EQ(error_document({Errc::no_broker, "nobody", "", Effect::none, 0}).dump(),
             R"({"error":{"code":"no_broker","message":"nobody","hint":null}})");
 }
