@@ -330,6 +330,9 @@ void BulkRun::cancel(std::vector<JobId> jobs) {
 
 int BulkRun::finish() {
   progress_.hide();
+  if (window_.submitted_so_far() == 0 && !problem_) {
+    app_.out.note("the input has no item: there was nothing to submit");
+  }
   if (!is_private_ && !bulk_.command.detach) tell_summary();
   if (bulk_.folder && !problem_ && !is_stopping_) tell_of_others();
   return problem_ ? exit_code(problem_->code) : tally_.exit();

@@ -124,7 +124,7 @@ void BulkRun::tell_summary() {
                      " succeeded, " + std::to_string(failed) + " failed";
   if (cancelled_ > 0) text += ", " + std::to_string(cancelled_) + " cancelled";
   const double seconds = std::max(1e-3, static_cast<double>(passed.count()) / 1e6);
-  text += " in " + format_passed(passed) + " (" +
+  text += " in " + format_span(passed) + " (" +
           format_rate(static_cast<double>(counts_.done()) / seconds) + "/s)";
   if (failed > refused_) {
     text += "; see 'zgrid jobs --run " + bulk_.command.run + tally_.failed_option() + "'";

@@ -162,7 +162,7 @@ CLI::App* Parser::sub(CLI::App* parent, const std::string& name, const std::stri
                       const std::string& examples) {
   CLI::App* app = parent->add_subcommand(name, help);
   app->fallthrough();
-  if (!examples.empty()) app->footer("Examples:\n" + examples);
+  app->footer(examples.empty() ? std::string() : "Examples:\n" + examples);  // not the parent's
   return app;
 }
 CLI::App* Parser::verb(const std::string& name, const std::string& help,

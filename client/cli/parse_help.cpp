@@ -20,6 +20,11 @@ class HelpFormat final : public CLI::Formatter {
     line += width < column ? std::string(column - width, ' ') : "\n" + std::string(column, ' ');
     return line + option->get_description() + "\n";
   }
+  std::string make_footer(const CLI::App* app) const override {
+    const std::string footer = CLI::Formatter::make_footer(app);
+    if (app->get_parent() == nullptr) return footer;
+    return footer + (footer.empty() ? "" : "\n") + "Options of every command: 'zgrid --help'.\n";
+  }
 
  private:
   static std::string name_of(const CLI::Option& option, bool is_positional) {
@@ -89,13 +94,24 @@ void describe_extras(const std::vector<const CLI::App*>& path, Error& error) {
   if (meant) error.hint = "did you mean " + *meant + "? " + error.hint;
 }
 
-void describe_missing_verb(const CLI::App& app, Error& error) {
-  error.message = "what to " + app.get_name() + " is missing:";
-  const auto verbs = verbs_of(app);
+void describe_missing_verb(const std::vector<const CLI::App*>& path, Error& error) {
+  error.message = "'" + text_of(path) + "' needs one of:";
+  const auto verbs = verbs_of(*path.back());
   for (const std::string& verb : verbs) {
-    const bool is_first = verb == verbs.front();
-    error.message += (is_first ? " " : verb == verbs.back() ? " or " : ", ") + verb;
+    error.message += (verb == verbs.front() ? " " : ", ") + verb;
   }
+}
+
+// "--broker: 1 required ADDR missing"
+void describe_missing_value(Error& error) {
+  const std::string_view count = ": 1 required ";
+  const std::string_view end = " missing";
+  const size_t at = error.message.find(count);
+  if (at == std::string::npos || !error.message.ends_with(end)) return;
+  const size_t value = at + count.size();
+  const size_t length = error.message.size() - end.size() - value;
+  error.message =
+      error.message.substr(0, at) + " needs a value: " + error.message.substr(value, length);
 }
 
 }  // namespace
@@ -117,8 +133,9 @@ Error usage_error(const CLI::App& app, const CLI::ParseError& problem) {
   const bool needs_verb =
       dynamic_cast<const CLI::RequiredError*>(&problem) != nullptr && lacks_verb;
   const bool has_extras = dynamic_cast<const CLI::ExtrasError*>(&problem) != nullptr;
-  if (needs_verb) describe_missing_verb(*path.back(), error);
+  if (needs_verb) describe_missing_verb(path, error);
   if (needs_verb || has_extras) describe_extras(path, error);
+  describe_missing_value(error);
   return error;
 }
 

@@ -103,6 +103,12 @@ class Bulk(harness.GridCase):
         self.assertEqual(sum(self.runs("thousand").values()), 1010)
         (self.grid.jobs_dir / "mended").unlink()
 
+    def test_an_input_without_an_item_is_no_failure_and_is_told_of(self):
+        for text in (b"", b"\n\n"):
+            done = self.submit("zgrid.echo", "--each-line", "-", input=text)
+            self.assertEqual(done.out, "")
+            self.assertIn("there was nothing to submit", done.err)
+
     def test_a_folder_holds_the_results_of_one_run(self):
         def echo(last, *args, **options):
             return self.submit("zgrid.echo", "--text", "{{job.index}}", "--array", f"1-{last}",

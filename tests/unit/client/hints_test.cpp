@@ -108,7 +108,7 @@ std::string complaint(Words words) {
   if (result) return {};
   const std::string& why = result.error().message;
   const bool is_part = why.find(" is required") != std::string::npos ||
-                       why.find(" is missing:") != std::string::npos;
+                       why.find(" needs one of:") != std::string::npos;
   return is_part ? std::string() : why;
 }
 

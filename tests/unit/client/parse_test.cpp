@@ -75,9 +75,10 @@ TEST(ParseTest, WhatDoesNotExistIsNamedWithWhatWasProbablyMeant) {
        "there is no 'zgrid submit workflw'",
        "did you mean workflow? see 'zgrid submit --help'"},
       {{"submit", "--detach"},
-       "what to submit is missing: prompt or workflow",
+       "'zgrid submit' needs one of: prompt, workflow",
        "see 'zgrid submit --help'"},
-      {{"dlq"}, "what to dlq is missing: ls, show, retry or purge", "see 'zgrid dlq --help'"},
+      {{"jobs", "--run"}, "--run needs a value: NAME", "see 'zgrid jobs --help'"},
+      {{"dlq"}, "'zgrid dlq' needs one of: ls, show, retry, purge", "see 'zgrid dlq --help'"},
   };
   for (const Row& row : rows) {
     const auto result = parse(row.arguments);
@@ -97,6 +98,7 @@ TEST(ParseTest, HelpIsTheSameEachTimeAndItsTextsStandInOneColumn) {
   EXPECT_EQ(text.find('{'), std::string::npos) << text;
   EXPECT_NE(text.find("  --lan[=IF,…]                use the network"), std::string::npos) << text;
   EXPECT_NE(text.find("  --color[=WHEN]              colour: auto"), std::string::npos) << text;
+  EXPECT_EQ(help_of({"version", "--help"}).find("Examples:"), std::string::npos);
   const std::string submit = help_of({"submit", "--help"});
   EXPECT_EQ(submit, help_of({"submit", "--help"}));
   EXPECT_EQ(submit.find("Excludes"), std::string::npos) << submit;
