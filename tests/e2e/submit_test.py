@@ -89,7 +89,7 @@ class Submit(harness.GridCase):
         for worker in workers:
             self.assertEqual(list(worker), ["id", "name", "host", "os", "arch", "version", "online",
                                             "draining", "slots", "free", "tags", "services",
-                                            "wedged"])
+                                            "wedged", "load"])
         bob = next(worker for worker in workers if worker["name"] == "bob")
         self.assertEqual(bob["tags"], {"gpu": "yes"})
         self.assertEqual((bob["online"], bob["draining"], bob["slots"]), (True, False, 2))
