@@ -130,7 +130,7 @@ void Processes::read_errors(ProcessId id, Now now) {
 // It could take no further request or give no answer. One that is just ending closes its pipes,
 // too: that must be seen as the end that it is, so it has a moment for it.
 void Processes::end_closed(Process& process, Now now) {
-  process.child.in.reset();
+  close_end(process.child.in, process.in_watched);
   process.unwritten.clear();
   process.written = process.held = 0;
   process.in_watched = false;

@@ -8,6 +8,8 @@
 namespace zgrid::worker {
 
 inline constexpr Millis kRecheckMin{1};    // killed processes are usually gone by then
+inline constexpr Millis kRecheckMax{50};   // one that hangs in the kernel costs 20 looks a second
+inline constexpr int kSignalBase = 128;    // an exit code above it stands for a signal
 inline constexpr int kReadsPerTurn = 16;   // so that one loud child does not starve the loop
 inline constexpr Millis kClosedGrace{50};  // an ending process closes its pipes before it is gone
 // Output is listened to after so long. A process that has ended by then is heard at its end: that
@@ -22,7 +24,7 @@ struct Processes::Process {
   std::string unwritten;  // for its stdin, once that has room
   size_t written = 0;     // of it; a large one is not moved for each piece
   size_t held = 0;        // so much of its end waits until everything before it was read
-  bool in_watched = false;
+  bool in_watched = false, output_watched = false;
   bool one_page = false;  // its stdin has room again only when it is empty
   ProcessEnd end;
   Usage usage;

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -20,17 +19,6 @@ namespace {
 
 constexpr size_t kReadBytes = 64u << 10;  // what a pipe holds
 constexpr int kEventsPerTurn = 256;
-constexpr int kSignalBase = 128;          // an exit code above it stands for a signal
-constexpr Millis kAwaitedAtMost{30'000};  // a zombie so old is awaited by nobody
-constexpr Millis kRecheckMax{50};         // one that hangs in the kernel costs 20 looks a second
-
-int exit_code_of(int status) {
-  return WIFSIGNALED(status) ? kSignalBase + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-uint64_t to_ms(const timeval& time) {
-  return static_cast<uint64_t>(time.tv_sec) * 1000 + static_cast<uint64_t>(time.tv_usec) / 1000;
-}
 
 }  // namespace
 
@@ -59,14 +47,24 @@ Processes::~Processes() { kill_everything(); }
 bool Processes::watch(int fd, ProcessId id, Source source) {
   epoll_event event{};
   event.events = source == Source::in ? EPOLLOUT : EPOLLIN;
+  // An end is told of once: see close_end(), this takes no call.
+  if (source == Source::exit) event.events |= EPOLLONESHOT;
   event.data.u64 = static_cast<uint64_t>(id) << 2 | static_cast<uint64_t>(source);
   return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0 || errno == EEXIST;
 }
 
 bool Processes::watch_output(Process& process) {
   process.listen_at = MonoTime::never();
+  process.output_watched = true;
   return watch(process.child.out.get(), process.id, Source::out) &&
          watch(process.child.err.get(), process.id, Source::err);
+}
+
+// A child on the way to its program has a copy of every descriptor of ours, and epoll goes on
+// telling of one that we closed until the last copy is closed, too.
+void Processes::close_end(Fd& fd, bool is_watched) {
+  if (is_watched && fd.is_open()) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
+  fd.reset();
 }
 
 Processes::Process* Processes::find(ProcessId id) const {
@@ -74,8 +72,10 @@ Processes::Process* Processes::find(ProcessId id) const {
   return found == processes_.end() ? nullptr : found->second.get();
 }
 
-Result<ProcessId> Processes::start(const SpawnRequest& request, std::string marker, Now now) {
-  Result<Spawned> child = spawn(request);
+Result<ProcessId> Processes::start(SpawnRequest request, std::string marker, Now now) {
+  const bool at_once = request.keep_input;
+  const std::string name = request.argv.front();
+  Result<Spawned> child = spawn(std::move(request), changed_signals_, now);
   if (!child) return fail(child.error());
   auto process = std::make_unique<Process>();
   process->id = ProcessId{next_id_++};
@@ -83,20 +83,28 @@ Result<ProcessId> Processes::start(const SpawnRequest& request, std::string mark
   process->marker = std::move(marker);
   process->usage.last_output = now.mono;
   guardian_.guard(process->child.pid);
-  const bool at_once = request.keep_input;
   if (!at_once) process->listen_at = now.mono + Micros(kListenAfter);
   if (!watch(process->child.pidfd.get(), process->id, Source::exit) ||
       (at_once && !watch_output(*process))) {
     const int error = errno;
-    ::kill(-process->child.pid, SIGKILL);
-    ::waitpid(process->child.pid, nullptr, 0);
+    signal_group(*process, SIGKILL);
+    while (::waitpid(process->child.pid, nullptr, 0) < 0 && errno == EINTR) {
+    }
+    process->child.launch->child_is_gone();
     guardian_.forget(process->child.pid);
     return fail(Errc::not_ready,
-                "cannot run '" + request.argv[0] + "': cannot watch it: " + std::strerror(error));
+                "cannot run '" + name + "': cannot watch it: " + std::strerror(error));
   }
   const ProcessId id = process->id;
   processes_.emplace(static_cast<uint64_t>(id), std::move(process));
   return id;
+}
+
+// A child that is still on the way to its program may not lead its group yet.
+void Processes::signal_group(const Process& process, int signal) {
+  const Spawned& child = process.child;
+  if (child.launch != nullptr && !child.launch->is_over()) ::setpgid(child.pid, child.pid);
+  ::kill(-child.pid, signal);
 }
 
 void Processes::terminate(ProcessId id, Now now) {
@@ -105,16 +113,16 @@ void Processes::terminate(ProcessId id, Now now) {
   Process& process = *found;
   if (process.terminating || process.leader_gone) return;
   process.terminating = true;
-  process.child.in.reset();  // a kept one that listens hears that it is over
+  close_end(process.child.in, process.in_watched);  // a kept one that listens hears that it is over
   process.wake = now.mono + options_.kill_grace;
-  ::kill(-process.child.pid, SIGTERM);
-  ::kill(-process.child.pid, SIGCONT);  // a stopped process could not act on TERM
+  signal_group(process, SIGTERM);
+  signal_group(process, SIGCONT);  // a stopped process could not act on TERM
 }
 
 void Processes::kill(ProcessId id) {
   const Process* process = find(id);
   // While the leader is not reaped, its number cannot belong to anyone else.
-  if (process != nullptr && !process->leader_gone) ::kill(-process->child.pid, SIGKILL);
+  if (process != nullptr && !process->leader_gone) signal_group(*process, SIGKILL);
 }
 
 void Processes::run(Now now) {
@@ -142,7 +150,7 @@ void Processes::run(Now now) {
       try_finish(process, now);
     } else {
       process.end.pipe_closed = !process.terminating;
-      ::kill(-process.child.pid, SIGKILL);
+      signal_group(process, SIGKILL);
     }
   }
 }
@@ -177,7 +185,7 @@ bool Processes::read_out(Process& process, Now now) {
   const ssize_t n = ::read(fd.get(), buffer_.data(), buffer_.size());
   if (n < 0) return errno == EINTR;
   if (n == 0) {
-    fd.reset();
+    close_end(fd, process.output_watched);
     if (process.child.in.is_open()) end_closed(process, now);
     return false;
   }
@@ -199,7 +207,7 @@ bool Processes::read_err(Process& process, Now now) {
   const ssize_t n = ::read(fd.get(), buffer_.data(), buffer_.size());
   if (n < 0) return errno == EINTR;
   if (n == 0) {
-    fd.reset();
+    close_end(fd, process.output_watched);
     return false;
   }
   process.usage.last_output = now.mono;
@@ -233,122 +241,14 @@ void Processes::drain(Process& process, Now now) {
   }
 }
 
-void Processes::on_leader_exit(Process& process, Now now) {
-  if (process.leader_gone) return;
-  // First the group, while the unreaped leader still reserves its number.
-  ::kill(-process.child.pid, SIGKILL);
-  int status = 0;
-  rusage used{};
-  pid_t reaped = -1;
-  do {
-    reaped = ::wait4(process.child.pid, &status, 0, &used);
-  } while (reaped < 0 && errno == EINTR);
-  process.leader_gone = true;
-  process.listen_at = MonoTime::never();
-  process.child.pidfd.reset();
-  process.child.in.reset();
-  // -1: someone else in this program reaped our child; all that is known is that it ended.
-  process.end.exit_code = reaped == process.child.pid ? exit_code_of(status) : 255;
-  process.end.cpu_ms = to_ms(used.ru_utime) + to_ms(used.ru_stime);
-  try_finish(process, now);
-}
-
-void Processes::try_finish(Process& process, Now now) {
-  const pid_t group = process.child.pid;
-  while (::waitpid(-group, nullptr, WNOHANG) > 0) {
-  }
-  const bool gone = ::kill(-group, 0) != 0 && errno == ESRCH;
-  if (!gone || !escaped_are_gone(process)) {
-    if (!gone) ::kill(-group, SIGKILL);
-    process.wake = now.mono + process.recheck;
-    process.recheck = std::min(process.recheck * 2, kRecheckMax);
-    return;
-  }
-  drain(process, now);
-  if (!process.log_line.empty()) listener_.on_stderr_line(process.id, process.log_line);
-  finish(process);
-}
-
-// Children of this program that we did not start: orphans that the kernel gave to us.
-std::vector<ProcStat> Processes::strangers() {
-  std::vector<pid_t> known{guardian_.pid()};
-  for (const auto& [id, process] : processes_) {
-    if (!process->leader_gone) known.push_back(process->child.pid);
-  }
-  std::sort(known.begin(), known.end());
-  std::vector<ProcStat> found;
-  for (const pid_t pid : children_.list()) {
-    ProcStat stat;
-    if (!std::binary_search(known.begin(), known.end(), pid) && read_proc_stat(pid, stat)) {
-      found.push_back(stat);
-    }
-  }
-  return found;
-}
-
-// Reaps a zombie. False if it may be the child of another Processes in this program, which wants
-// its exit code: those lead a group inside our session.
-bool Processes::bury(const ProcStat& stranger) {
-  const bool foreign = stranger.group == stranger.pid && stranger.session == ::getsid(0);
-  if (foreign && condemned_.count(stranger.pid) == 0) return false;
-  ::waitpid(stranger.pid, nullptr, WNOHANG);
-  condemned_.erase(stranger.pid);
-  return true;
-}
-
-bool Processes::escaped_are_gone(const Process& process) {
-  if (!options_.sole_parent) return true;
-  bool last_marked = !process.marker.empty();
-  bool last = true;
-  for (const auto& [id, other] : processes_) {
-    if (other.get() == &process || other->leader_gone) continue;
-    last = false;
-    last_marked = last_marked && other->marker != process.marker;
-  }
-  bool gone = true;
-  for (const ProcStat& stranger : strangers()) {
-    if (stranger.state == 'Z') {
-      bury(stranger);
-      continue;
-    }
-    // Without the marker nobody knows whose it is; when nothing else runs, it is nobody's.
-    const bool left_session = stranger.session != ::getsid(0);
-    if ((last && left_session) || (last_marked && has_environment(stranger.pid, process.marker))) {
-      ::kill(stranger.pid, SIGKILL);
-      condemned_.insert(stranger.pid);
-      gone = false;
-    }
-  }
-  return gone;
-}
-
-void Processes::bury_stale(Now now) {
-  if (!options_.sole_parent) return;
-  std::map<pid_t, MonoTime> doubtful;
-  for (const ProcStat& stranger : strangers()) {
-    if (stranger.state != 'Z' || bury(stranger)) continue;
-    const auto seen = doubtful_.find(stranger.pid);
-    if (seen != doubtful_.end() && now.mono - seen->second > kAwaitedAtMost) {
-      ::waitpid(stranger.pid, nullptr, WNOHANG);
-    } else {
-      doubtful[stranger.pid] = seen != doubtful_.end() ? seen->second : now.mono;
-    }
-  }
-  doubtful_ = std::move(doubtful);
-}
-
-void Processes::finish(Process& process) {
-  const auto found = processes_.find(static_cast<uint64_t>(process.id));
-  const std::unique_ptr<Process> ended = std::move(found->second);
-  processes_.erase(found);
-  guardian_.forget(ended->child.pid);
-  listener_.on_end(ended->id, ended->end);
-}
-
 std::map<ProcessId, Processes::Usage> Processes::usage(Now now) {
   bury_stale(now);
   std::map<pid_t, GroupUse> groups;
-  for (const auto& [id, process] : processes_) groups[process->child.pid] = {};
+  for (const auto& [id, process] : processes_) {
+    groups[process->child.pid] = {};
+    std::unique_ptr<Launch>& launch = process->child.launch;
+    if (launch != nullptr && launch->is_over() && !launch->failure()) launch.reset();
+  }
   if (!groups.empty()) add_use_of_groups(groups);
   std::map<ProcessId, Usage> all;
   for (const auto& [id, process] : processes_) {
@@ -364,11 +264,12 @@ std::map<ProcessId, Processes::Usage> Processes::usage(Now now) {
 void Processes::kill_everything() {
   for (auto& [id, process] : processes_) {
     const pid_t group = process->child.pid;
-    ::kill(-group, SIGKILL);
+    signal_group(*process, SIGKILL);
     if (!process->leader_gone) {
       while (::waitpid(group, nullptr, 0) < 0 && errno == EINTR) {
       }
       process->leader_gone = true;
+      if (process->child.launch != nullptr) process->child.launch->child_is_gone();
     }
     while (true) {
       while (::waitpid(-group, nullptr, WNOHANG) > 0) {

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -26,6 +27,8 @@ namespace zgrid::worker {
 enum class ProcessId : uint64_t { none = 0 };  // never reused
 
 struct ProcessEnd {
+  // It never ran its program: what start() would have said, had the child found out by then.
+  std::optional<Error> not_started;
   int exit_code = 0;              // 128 + N for signal N
   bool output_too_large = false;  // it was killed for that
   bool pipe_closed = false;       // it was killed because it closed its stdin or stdout; kept ones
@@ -73,7 +76,8 @@ class Processes {
 
   // `marker` is a "NAME=value" of its environment, which its descendants inherit: when the last
   // process with it ends, escaped descendants that have it are killed. Empty: none are sought.
-  Result<ProcessId> start(const SpawnRequest& request, std::string marker, Now now);
+  // Errors are those of spawn(); what is found out later is told by ProcessEnd::not_started.
+  Result<ProcessId> start(SpawnRequest request, std::string marker, Now now);
   // TERM to the group now, KILL after the grace. Again, or unknown: nothing happens.
   void terminate(ProcessId id, Now now);
   void kill(ProcessId id);
@@ -110,10 +114,12 @@ class Processes {
   Processes(Options options, ProcessListener& listener, Fd epoll);
   bool watch(int fd, ProcessId id, Source source);
   bool watch_output(Process& process);
+  void close_end(Fd& fd, bool is_watched);
   [[nodiscard]] Process* find(ProcessId id) const;
   bool push(Process& process, Now now);
   void feed(Process& process, Now now);
   void end_closed(Process& process, Now now);
+  static void signal_group(const Process& process, int signal);
   void on_ready(Process& process, Source source, Now now);
   bool read_out(Process& process, Now now);
   bool read_err(Process& process, Now now);
@@ -132,6 +138,7 @@ class Processes {
   ProcessListener& listener_;
   Fd epoll_;
   Guardian guardian_;
+  ChangedSignals changed_signals_;
   Children children_;
   std::unordered_map<uint64_t, std::unique_ptr<Process>> processes_;
   std::vector<char> buffer_;

@@ -1,18 +1,22 @@
-// Starts one program as the leader of its own process group, at the price of posix_spawn.
+// Starts one program as the leader of its own process group, for less than posix_spawn takes: it is
+// not awaited until the program is loaded (launch.h).
 //
-// Linux only: clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD), so that a large worker is not copied.
+// Linux only: clone(CLONE_VM | CLONE_PIDFD), so that a large worker is not copied.
 // Threads: any, but the child is killed when the thread that called spawn() ends
 // (PR_SET_PDEATHSIG), so call it from one that lives as long as the process.
 #pragma once
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "protocol/base/result.h"
+#include "protocol/base/time.h"
 #include "worker/executors/fd.h"
+#include "worker/executors/launch.h"
 
 namespace zgrid::worker {
 
@@ -26,19 +30,21 @@ struct SpawnRequest {
 };
 
 struct Spawned {
-  pid_t pid = -1;  // also its process group
+  pid_t pid = -1;  // also its process group, at the latest when the launch is over
   Fd pidfd;        // readable once it ended
   Fd out, err;     // our ends of its stdout and stderr; non-blocking
   Fd in;           // with keep_input: our end of its stdin; non-blocking
+  // Of no use any more when it is over and has not failed. Its failure() is what only the child
+  // could find out, such as a missing folder or interpreter; such a child ends at once.
+  std::unique_ptr<Launch> launch;
 };
 
-// Errc::not_found if program or folder is missing, Errc::forbidden if it may not be run,
-// Errc::not_ready if the system has no process, memory or descriptor to spare, else Errc::io.
-// The message begins with "cannot run 'NAME': ". Nothing runs after an error.
+// The codes of cannot_run(). The message begins with "cannot run 'NAME': ". Nothing runs after an
+// error.
 //
 // The child has no descriptor of ours but 0, 1 and 2, default signal handlers, an empty signal
 // mask and a core limit of 0.
-Result<Spawned> spawn(const SpawnRequest& request);
+Result<Spawned> spawn(SpawnRequest request, ChangedSignals& signals, Now now);
 
 // Where `name` is: a name without '/' comes from `path` (folders with ':' between), one with '/'
 // counts from `folder`. Errc::not_found or Errc::forbidden, worded as those of spawn().

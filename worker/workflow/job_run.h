@@ -49,7 +49,7 @@ struct JobRun {
   MonoTime started{};
   Millis time_limit{0};  // 0 = none
   uint64_t next_seq = 0;
-  bool spawned_any = false;
+  size_t spawned = 0;  // processes that were started; it may turn out later that one was not
 
   bool ending = false;  // the outcome stands, its processes are being ended
   Outcome outcome;

@@ -47,18 +47,21 @@ void RunnerImpl::on_stderr_line(ProcessId id, std::string_view line) {
 void RunnerImpl::on_end(ProcessId id, const ProcessEnd& end) {
   const auto owner = owners_.find(id);
   if (kept_->has(id)) {
-    const bool crashed = owner != owners_.end() && !owner->second->ending;
+    const bool crashed = owner != owners_.end() && !owner->second->ending && !end.not_started;
     scratch_.give_back(kept_->on_end(id, crashed, now_));
     if (owner == owners_.end()) return;
   }
   JobRun& run = *owner->second;
   StepProcess process = detach(run, id);
+  if (end.not_started) --run.spawned;
   run.cpu_ms_ended += process.step->serve ? process.cpu_ms : end.cpu_ms;
   run.bytes_out += process.output_bytes;
   if (process.provider) {
     providers_.stop(*process.provider);
-    run.engine->add_usage(
-        providers_.estimate(*process.provider, process.input_bytes, process.output_bytes));
+    if (!end.not_started) {
+      run.engine->add_usage(
+          providers_.estimate(*process.provider, process.input_bytes, process.output_bytes));
+    }
   }
   if (!run.ending) {
     on_step_exit(run, process, end);
@@ -68,6 +71,9 @@ void RunnerImpl::on_end(ProcessId id, const ProcessEnd& end) {
 }
 
 void RunnerImpl::on_step_exit(JobRun& run, StepProcess& process, const ProcessEnd& end) {
+  if (end.not_started) {
+    return on_not_started(run, process.run, *process.step, {JobErrorKind::spawn, *end.not_started});
+  }
   JobError error;
   error.stderr_tail = end.stderr_tail;
   if (end.output_too_large) {
@@ -168,7 +174,7 @@ void RunnerImpl::fail_job(JobRun& run, JobStatus status, JobError error) {
   Outcome outcome;
   outcome.status = status;
   outcome.event_type.clear();
-  error.took_effect = run.spawned_any;
+  error.took_effect = run.spawned > 0;
   outcome.error = std::move(error);
   begin_end(run, std::move(outcome), {});
 }
@@ -200,7 +206,7 @@ void RunnerImpl::give_back(JobRun& run, const std::string& reason) {
   JobError error;
   error.kind = JobErrorKind::spawn;
   error.message = reason;
-  error.took_effect = run.spawned_any;
+  error.took_effect = run.spawned > 0;
   outcome.error = std::move(error);
   run.rest_until = now_.mono + kGiveBackRest;
   begin_end(run, std::move(outcome), {});

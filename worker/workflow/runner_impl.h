@@ -70,6 +70,8 @@ class RunnerImpl final : public Runner, private ProcessListener {
   [[nodiscard]] std::optional<Engine::Start> take_startable(JobRun& run);
   [[nodiscard]] Providers::Choice provider_of(const JobRun& run) const;
   void start_step(JobRun& run, Engine::Start start);
+  void on_not_started(JobRun& run, StepRun step_run, const StepDefinition& step,
+                      const NotStarted& reason);
   tl::expected<void, NotStarted> start_process(JobRun& run, const Engine::Start& start);
   void attach(JobRun& run, ProcessId id, StepProcess process);
   StepProcess detach(JobRun& run, ProcessId id);

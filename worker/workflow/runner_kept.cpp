@@ -64,7 +64,8 @@ tl::expected<ProcessId, RunnerImpl::NotStarted> RunnerImpl::new_kept(const JobRu
   Result<std::string> scratch = scratch_.take(now_.wall);
   if (!scratch) return not_started(scratch.error());
   request.environment = lines_of(base_environment(step, *scratch));
-  const Result<ProcessId> id = processes_->start(request, "ZGRID_SCRATCH=" + *scratch, now_);
+  const Result<ProcessId> id =
+      processes_->start(std::move(request), "ZGRID_SCRATCH=" + *scratch, now_);
   if (!id) {
     scratch_.give_back(std::move(*scratch));
     return not_started(id.error());

@@ -83,17 +83,21 @@ Providers::Choice RunnerImpl::provider_of(const JobRun& run) const {
 void RunnerImpl::start_step(JobRun& run, Engine::Start start) {
   const tl::expected<void, NotStarted> started =
       start.step->serve ? start_kept(run, start) : start_process(run, start);
-  if (started) return;
-  if (started.error().error.code == Errc::not_ready) {
+  if (!started) on_not_started(run, start.run, *start.step, started.error());
+}
+
+void RunnerImpl::on_not_started(JobRun& run, StepRun step_run, const StepDefinition& step,
+                                const NotStarted& reason) {
+  if (reason.error.code == Errc::not_ready) {
     kept_->end_idle(now_);  // whoever tries again finds room
-    return give_back(run, started.error().error.message);
+    return give_back(run, reason.error.message);
   }
   JobError error;
-  error.kind = started.error().kind;
-  error.message = started.error().error.message;
+  error.kind = reason.kind;
+  error.message = reason.error.message;
   error.retryable = error.kind == JobErrorKind::spawn;
-  error.step = start.step->id;
-  run.engine->on_step_failed(start.run, std::move(error));
+  error.step = step.id;
+  run.engine->on_step_failed(step_run, std::move(error));
   look_at_engine(run);
 }
 
@@ -129,7 +133,8 @@ tl::expected<void, RunnerImpl::NotStarted> RunnerImpl::start_process(JobRun& run
   Result<std::string> program = programs_.find(request.argv[0], folder, now_.mono);
   if (!program) return not_started(JobErrorKind::spawn, program.error());
   request.program = std::move(*program);
-  const Result<ProcessId> id = processes_->start(request, "ZGRID_SCRATCH=" + run.scratch, now_);
+  const Result<ProcessId> id =
+      processes_->start(std::move(request), "ZGRID_SCRATCH=" + run.scratch, now_);
   if (!id) return not_started(JobErrorKind::spawn, id.error());
 
   if (process.provider) providers_.start(*process.provider);
@@ -142,7 +147,7 @@ void RunnerImpl::attach(JobRun& run, ProcessId id, StepProcess process) {
   run.processes.emplace(id, std::move(process));
   slots_used_ += run.slots();
   owners_[id] = &run;
-  run.spawned_any = true;
+  ++run.spawned;
   run.last_active = now_.mono;
 }
 

@@ -304,18 +304,69 @@ TEST_F(ProcessesTest, what_only_exec_can_tell_is_told) {
   open();
   const std::string path = folder_.write("script", "#!/no/such/interpreter\n");
   std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-  const auto id = start({"./script"});
-  ASSERT_FALSE(id.has_value());
-  EXPECT_EQ(id.error().code, Errc::not_found);
-  EXPECT_NE(id.error().message.find("interpreter"), std::string::npos) << id.error().message;
+  const auto script = start({"./script"});
+  ASSERT_TRUE(script.has_value()) << script.error().message;
+  const std::optional<Error> no_interpreter = wait(*script).end->not_started;
+  ASSERT_TRUE(no_interpreter.has_value());
+  EXPECT_EQ(no_interpreter->code, Errc::not_found);
+  EXPECT_EQ(no_interpreter->message, "cannot run './script': '" + folder_.path() +
+                                         "/./script' or its interpreter was not found");
 
   SpawnRequest request;
   request.program = "/bin/true";
   request.argv = {"true"};
   request.directory = folder_.file("gone");
-  const auto no_folder = spawn(request);
-  ASSERT_FALSE(no_folder.has_value());
-  EXPECT_NE(no_folder.error().message.find("its folder"), std::string::npos);
+  const auto folder = processes_->start(request, "", now_for_tests());
+  ASSERT_TRUE(folder.has_value()) << folder.error().message;
+  const std::optional<Error> no_folder = wait(*folder).end->not_started;
+  ASSERT_TRUE(no_folder.has_value());
+  EXPECT_EQ(no_folder->code, Errc::not_found);
+  EXPECT_NE(no_folder->message.find("its folder"), std::string::npos) << no_folder->message;
+}
+
+TEST_F(ProcessesTest, one_that_is_killed_on_the_way_to_its_program_has_not_failed_to_start) {
+  open();
+  for (int i = 0; i < 200; ++i) {
+    const ProcessId id = start_shell("sleep 100");
+    if (i % 2 == 0) {
+      processes_->kill(id);
+    } else {
+      processes_->terminate(id, now_for_tests());
+    }
+    const ProcessEnd& end = *wait(id).end;
+    EXPECT_FALSE(end.not_started.has_value()) << end.not_started->message;
+    EXPECT_EQ(end.exit_code, i % 2 == 0 ? 137 : 143);
+  }
+}
+
+// As a child on the way to its program has them.
+TEST_F(ProcessesTest, copies_of_our_descriptors_elsewhere_wake_nobody_after_the_end) {
+  Processes::Options options;
+  options.sole_parent = false;
+  open(options);
+  const ProcessId id = start_shell("echo out; while ! test -e go; do :; done");
+  EXPECT_TRUE(run_until(*processes_, [&] { return seen_.all[id].out == "out\n"; }));
+  const pid_t copy = ::fork();
+  if (copy == 0) {
+    ::pause();
+    ::_exit(0);
+  }
+  ASSERT_GT(copy, 0);
+  folder_.write("go", "");
+  EXPECT_EQ(wait(id).end->exit_code, 0);
+  pollfd item{processes_->fd(), POLLIN, 0};
+  EXPECT_EQ(::poll(&item, 1, 0), 0);
+  ::kill(copy, SIGKILL);
+  ::waitpid(copy, nullptr, 0);
+}
+
+TEST_F(ProcessesTest, the_destructor_waits_for_those_on_the_way_to_their_program) {
+  for (int i = 0; i < 50; ++i) {
+    open();
+    for (int n = 0; n < 4; ++n) start_shell("sleep 100");
+    processes_.reset();
+  }
+  EXPECT_TRUE(Children().list().empty());
 }
 
 TEST_F(ProcessesTest, cpu_time_and_output_are_counted_while_it_runs) {
