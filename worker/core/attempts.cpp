@@ -11,6 +11,8 @@ namespace {
 
 // About so much work lies ready behind what runs, so that no slot waits for a round trip.
 constexpr double kPrefetchUs = 5000;
+// Behind short ones (has_short_attempts()): also for as long as their results wait for each other.
+constexpr double kShortPrefetchUs = 15000;
 // The weight of the newest attempt in the mean of run times.
 constexpr double kMeanWeight = 0.05;
 
@@ -25,7 +27,8 @@ void drop_from_queue(State& s, const Nonce& nonce) {
 uint32_t window(const State& s) {
   const uint32_t slots = s.config.slots;
   if (s.draining || s.mean_run_us < 0) return slots;
-  const double extra = slots * kPrefetchUs / std::max(1.0, s.mean_run_us);
+  const double ready_us = has_short_attempts(s) ? kShortPrefetchUs : kPrefetchUs;
+  const double extra = slots * ready_us / std::max(1.0, s.mean_run_us);
   const double most = std::max(slots, limits::kWindowMax) - slots;
   return slots + static_cast<uint32_t>(std::min(extra, most));
 }
@@ -104,7 +107,10 @@ void finish_attempt(State& s, Attempt& attempt, Outcome outcome, Payload output)
   if (!attempt.discard) {
     Finished result{attempt.store, attempt.start.token, std::move(outcome), std::move(output)};
     const bool is_here = attempt.store == s.store;
-    if (is_here && s.finished.empty()) s.results_due = s.now.mono + kResultsTogether;
+    if (is_here && s.finished.empty()) {
+      s.results_due =
+          s.now.mono + (has_short_attempts(s) ? kShortResultsTogether : kResultsTogether);
+    }
     (is_here ? s.finished : s.elsewhere).push_back(std::move(result));
   }
   forget(s, attempt);

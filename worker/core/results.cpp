@@ -48,11 +48,12 @@ void send_batch(State& s, Batch&& batch, Final&& m) {
 }
 
 // Whether more results will be there in a moment: every slot has its next attempt at hand, so
-// nobody waits for the credit. A message for each job of some hundred microseconds costs broker,
-// worker and client as much as its process.
+// nobody waits for the credit; and as much lies ready as is held back, so that a client that waits
+// for results before it submits more does so in time. A message for each job of some hundred
+// microseconds costs broker, worker and client as much as its process.
 bool may_wait(const State& s) {
-  return s.queue.size() >= s.config.slots && s.finished.size() < limits::kBatchItemsTarget &&
-         s.now.mono < s.results_due;
+  return s.queue.size() >= std::max<size_t>(s.config.slots, s.finished.size()) &&
+         s.finished.size() < limits::kBatchItemsTarget && s.now.mono < s.results_due;
 }
 
 void put_in_spool(State& s, const std::vector<Finished>& results) {
