@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 namespace zgrid::worker {
@@ -13,12 +14,6 @@ using namespace protocol;
 namespace {
 
 constexpr Millis kWaitMax{1000};
-
-bool readable(int fd) {
-  if (fd < 0) return false;
-  pollfd poll_one{fd, POLLIN, 0};
-  return ::poll(&poll_one, 1, 0) > 0;
-}
 
 uint32_t load_permille() {
   double loads[1] = {0};
@@ -69,7 +64,8 @@ Result<void> Loop::run() {
 Result<bool> Loop::turn() {
   now_ = parts_.clock();
   core_.begin(now_);
-  if (readable(parts_.stop_fd)) {
+  const Signals signals = look_at_signals();
+  if (signals.stop) {
     core_.leave();
     static_cast<void>(carry_out(core_.finish()));
     parts_.log->info("stopped: what ran is handed back");
@@ -83,7 +79,8 @@ Result<bool> Loop::turn() {
     core_.disconnected();
   }
   receive_batch();
-  look_at_signals();
+  if (signals.drain) drain();
+  if (signals.reload) reload();
   runner_->run(now_);
   if (now_.mono >= next_measure_) measure();
   while (auto start = core_.next_start()) {
@@ -125,13 +122,21 @@ void Loop::receive_batch() {
   }
 }
 
-void Loop::look_at_signals() {
-  if (!drain_seen_ && readable(parts_.drain_fd)) {
-    drain_seen_ = true;
-    parts_.log->info("draining: nothing new is taken, what runs is finished");
-    core_.drain();
-  }
-  if (!readable(parts_.reload_fd)) return;
+Loop::Signals Loop::look_at_signals() const {
+  std::array<pollfd, 3> fds = {pollfd{parts_.stop_fd, POLLIN, 0},
+                               pollfd{drain_seen_ ? -1 : parts_.drain_fd, POLLIN, 0},
+                               pollfd{parts_.reload_fd, POLLIN, 0}};
+  if (::poll(fds.data(), fds.size(), 0) <= 0) return {};
+  return {fds[0].revents != 0, fds[1].revents != 0, fds[2].revents != 0};
+}
+
+void Loop::drain() {
+  drain_seen_ = true;
+  parts_.log->info("draining: nothing new is taken, what runs is finished");
+  core_.drain();
+}
+
+void Loop::reload() {
   uint64_t count = 0;
   if (::read(parts_.reload_fd, &count, sizeof count) < 0) return;
   if (auto reloaded = runner_->reload(now_); !reloaded) {

@@ -38,9 +38,15 @@ class Loop {
   static constexpr Millis kMeasure{1000};  // load and activity, for the next heartbeat
   static constexpr Millis kSpoolRetry{1000};
 
+  struct Signals {
+    bool stop = false, drain = false, reload = false;
+  };
+
   Result<bool> turn();  // true: done
   void receive_batch();
-  void look_at_signals();
+  [[nodiscard]] Signals look_at_signals() const;
+  void drain();
+  void reload();
   void measure();
   Result<bool> carry_out(Effects& effects);
   void write_spool();

@@ -85,11 +85,6 @@ int64_t changed_ns(const struct stat& info) {
   return int64_t{info.st_ctim.tv_sec} * 1'000'000'000 + info.st_ctim.tv_nsec;
 }
 
-bool is_unchanged(const std::string& path, int64_t since_ns) {
-  struct stat info;
-  return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) && changed_ns(info) == since_ns;
-}
-
 // True for a folder with nothing in it that still has the mode it was made with.
 bool is_as_made(const std::string& path, int64_t& changed) {
   const int fd = ::open(path.c_str(), kFolderFlags);
@@ -130,6 +125,7 @@ ScratchPool::ScratchPool(std::string root) {
   std::error_code error;
   const std::filesystem::path absolute = std::filesystem::absolute(root, error);
   root_ = error ? std::move(root) : absolute.string();
+  root_fd_.reset(::open(root_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   remove_stale();
 }
 
@@ -148,6 +144,14 @@ void ScratchPool::remove_stale() const {
     const bool dead = owner > 0 && ::kill(owner, 0) != 0 && errno == ESRCH;
     if (dead) static_cast<void>(remove_tree(entry->path().string()));
   }
+}
+
+// Asked from the root on: its own path may be long.
+bool ScratchPool::is_unchanged(const std::string& path, int64_t since_ns) const {
+  struct stat info;
+  const char* name = path.c_str() + root_.size() + 1;
+  return ::fstatat(root_fd_.get(), name, &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+         S_ISDIR(info.st_mode) && changed_ns(info) == since_ns;
 }
 
 Result<std::string> ScratchPool::take(WallTime now) {

@@ -8,6 +8,7 @@
 
 #include "protocol/base/result.h"
 #include "protocol/base/time.h"
+#include "worker/executors/fd.h"
 
 namespace zgrid::worker {
 
@@ -46,7 +47,10 @@ class ScratchPool {
 
   void remove_stale() const;
 
+  [[nodiscard]] bool is_unchanged(const std::string& path, int64_t since_ns) const;
+
   std::string root_;
+  Fd root_fd_;  // not open if the root could not be
   std::vector<Kept> kept_;
   std::unordered_map<std::string, int64_t> settled_;  // taken ones, and when they were changed last
   uint64_t next_ = 1;
