@@ -1,5 +1,3 @@
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "client/discover.h"
@@ -47,7 +45,6 @@ void AddressCache::put(const std::string& grid_id, const std::string& endpoint) 
   std::string text;
   for (const auto& [id, where] : lines) text += id + " " + where + "\n";
 
-  ::mkdir(path_.substr(0, path_.rfind('/')).c_str(), 0700);
   // Failing to remember costs the next start a moment, nothing else.
   protocol::write_private_file(path_, text);
 }

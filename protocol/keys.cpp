@@ -1,7 +1,6 @@
 #include "protocol/keys.h"
 
 #include <sodium.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
@@ -248,7 +247,6 @@ Result<Root> derive_root_cached(std::string_view text, const std::string& cache_
   entry.verifier = verifier_of(entry, passphrase);
   entries.insert(entries.begin(), entry);
   if (entries.size() > kCacheEntriesMax) entries.resize(kCacheEntriesMax);
-  mkdir(cache_dir.c_str(), S_IRWXU);  // it may be there; if it cannot be made, nor can the file
   write_cache(path, entries);
   sodium_memzero(entries.data(), entries.size() * sizeof(CacheEntry));
   return root;

@@ -112,6 +112,10 @@ std::optional<std::string> read_private_file(const std::string& path, size_t byt
 }
 
 bool write_private_file(const std::string& path, std::string_view content) {
+  // Of a new user there is not even ~/.cache. What cannot be made shows when the file is.
+  for (size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
+    mkdir(path.substr(0, end).c_str(), S_IRWXU);
+  }
   std::string temporary = path + ".XXXXXX";
   const Fd fd(mkostemp(temporary.data(), O_CLOEXEC));  // mode 0600, a name that nobody has
   if (fd.get() < 0) return false;

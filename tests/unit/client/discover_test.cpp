@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <deque>
+#include <filesystem>
 #include <fstream>
 
 namespace zgrid::client {
@@ -129,6 +130,16 @@ TEST_F(DiscoverTest, TheAddressThatWorkedLastIsOfferedAtOnce) {
   open({"tcp://10.0.0.1:5670"});
   const std::vector<std::string> expected{"tcp://127.0.0.1:7777", "tcp://10.0.0.1:5670"};
   EXPECT_EQ(finder_->endpoints(), expected);
+}
+
+TEST_F(DiscoverTest, TheFoldersOfTheMemoryAreMadeAsDeepAsTheyAre) {
+  const AddressCache cache(folder_ + "/home/.cache/zgrid/last-broker");
+  cache.put("0123456789abcdef", "tcp://127.0.0.1:7777");
+  EXPECT_EQ(cache.get("0123456789abcdef"), "tcp://127.0.0.1:7777");
+  struct stat info {};
+  ASSERT_EQ(stat((folder_ + "/home/.cache").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 0777, 0700u);
+  std::filesystem::remove_all(folder_ + "/home");
 }
 
 TEST_F(DiscoverTest, ARememberedAddressThatOthersCouldWriteIsNotUsed) {

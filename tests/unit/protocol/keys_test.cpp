@@ -139,7 +139,7 @@ TEST(Keys, WhatIsNoSecretIsAnErrorOfConfiguration) {
 
 TEST(Keys, APassphrasesRootIsFoundInTheCache) {
   Folder folder;
-  const std::string cache = folder.path("cache");
+  const std::string cache = folder.path("home/.cache/zgrid");  // none of these folders is there
   const auto first = derive_root_cached(kPassphrase, cache);
   ASSERT_TRUE(first);
   EXPECT_EQ(first->bytes(), derive_root(kPassphrase)->bytes());
