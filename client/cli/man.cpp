@@ -22,7 +22,7 @@ constexpr std::array<Term, 17> kExits{{
     {"65", "Bad input, job file or identifier; a key of another job."},
     {"66", "No such file, job, run or worker."},
     {"69", "No broker was found in time, or only one of another grid."},
-    {"70", "A bug."},
+    {"70", "A bug, or a broker that is too old to know what was asked for."},
     {"73", "Something cannot be created, or is in use or locked."},
     {"74", "Reading or writing failed."},
     {"75", "Not now: the queue is full, the job has not ended, or nobody can run it."},
