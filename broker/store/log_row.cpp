@@ -13,6 +13,9 @@ enum Has : uint8_t {
 };
 constexpr uint8_t kHasAll = 63;
 
+// Of the row's own layout; parts have versions of their own.
+constexpr uint8_t kVersion = 1;
+
 constexpr size_t kHeadBytes = 8 + 1 + 1;  // seq, status, what it has; then lengths
 constexpr size_t kLengthBytes = sizeof(uint32_t);
 constexpr size_t kTailBytes = 8 + 8;          // rows, check
@@ -22,7 +25,8 @@ size_t bytes_of(const std::optional<std::string_view>& part) {
   return part ? kLengthBytes + part->size() : 0;
 }
 
-Failure corrupt(uint64_t number) {
+Failure corrupt(uint64_t number, LogRow& into) {
+  into = LogRow{};
   return fail(Errc::corrupt, "row " + std::to_string(number) +
                                  " of the log fails its checksum or has impossible values");
 }
@@ -30,7 +34,7 @@ Failure corrupt(uint64_t number) {
 }  // namespace
 
 void LogRowWriter::clear() {
-  PartWriter begin(bytes_);
+  bytes_.assign(1, static_cast<char>(kVersion));
   heads_.clear();
   entries_ = 0;
 }
@@ -66,19 +70,21 @@ void LogRowWriter::add(const LogEntry& entry) {
   ++entries_;
 }
 
-std::string_view LogRowWriter::seal(uint64_t number, uint64_t rows) {
+std::string_view LogRowWriter::seal(uint64_t number, uint64_t rows, std::string_view run) {
   PartWriter w = PartWriter::go_on(bytes_);
   w.u64(rows);
   heads_.append(bytes_, bytes_.size() - sizeof rows);
+  heads_.append(run);
   w.u64(part_check(heads_, PartKind::log_row, number));
   return bytes_;
 }
 
-Result<void> read_log_row(std::string_view row, uint64_t number, LogRow& into) {
+Result<void> read_log_row(std::string_view row, uint64_t number, std::string_view run,
+                          LogRow& into) {
   into.entries.clear();
   into.heads.clear();
-  if (row.size() < kRowBytes || static_cast<uint8_t>(row[0]) != kPartVersion) {
-    return corrupt(number);
+  if (row.size() < kRowBytes || static_cast<uint8_t>(row[0]) != kVersion) {
+    return corrupt(number, into);
   }
   PartReader r = PartReader::unchecked(row.substr(1));
   while (r.left() > kTailBytes) {
@@ -97,7 +103,7 @@ Result<void> read_log_row(std::string_view row, uint64_t number, LogRow& into) {
       if (has & 1u << i) *parts[i] = r.take(sizes[i]);
     }
     if (status >= kJobStatusCount || (has & ~kHasAll) != 0 || entry.seq == 0) {
-      return corrupt(number);
+      return corrupt(number, into);
     }
     entry.status = static_cast<JobStatus>(status);
     entry.is_broadcast = (has & kBroadcast) != 0;
@@ -106,10 +112,11 @@ Result<void> read_log_row(std::string_view row, uint64_t number, LogRow& into) {
     into.entries.push_back(entry);
   }
   into.heads.append(row.substr(row.size() - kTailBytes, sizeof into.rows));
+  into.heads.append(run);
   into.rows = r.u64();
   const uint64_t check = r.u64();
   if (!r.finished() || check != part_check(into.heads, PartKind::log_row, number)) {
-    return corrupt(number);
+    return corrupt(number, into);
   }
   return {};
 }

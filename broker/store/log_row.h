@@ -3,9 +3,9 @@
 // It is: version u8, entries, how many rows the log had with this one u64 (so that recovery notices
 // if some are missing), check u64. An entry is a head (seq, status, what it has, the lengths of its
 // parts) and the parts (rows.h), which have seals of their own. The check covers the heads and the
-// count, and is keyed with the row's number: so damage to a part is damage to one job. A row of
-// 4 KiB has a page for itself.
-// Threads: pure functions; a writer is of one thread.
+// count and the run that its jobs have, and is keyed with the row's number: so damage to a part is
+// damage to one job. A row of 4 KiB has a page for itself. Threads: pure functions; a writer is of
+// one thread.
 #pragma once
 
 #include <cstdint>
@@ -35,12 +35,13 @@ class LogRowWriter {
   // Rows with more than one entry are at most so long: a page of 4 KiB less what SQLite needs.
   static constexpr size_t kBytesMax = 4040;
 
-  // What the row would be with one entry more.
+  // How long the row would be with one entry more.
   [[nodiscard]] size_t size_with(const LogEntry& entry) const;
   void add(const LogEntry& entry);
   [[nodiscard]] size_t entries() const { return entries_; }
-  // Its bytes, valid until clear().
-  std::string_view seal(uint64_t number, uint64_t rows);
+  // Its bytes, valid until clear(). `run`: that of the jobs that were accepted, which the table has
+  // in a column of its own.
+  std::string_view seal(uint64_t number, uint64_t rows, std::string_view run);
   void clear();
 
  private:
@@ -48,12 +49,14 @@ class LogRowWriter {
   size_t entries_ = 0;
 };
 
-// The parts of the entries are views of `row`, not looked into yet. Errc::corrupt.
+// The parts of the entries are views of `row`, not looked into yet. Errc::corrupt; then
+// `into` has nothing.
 struct LogRow {
   uint64_t rows = 0;
   std::vector<LogEntry> entries;
   std::string heads;
 };
-Result<void> read_log_row(std::string_view row, uint64_t number, LogRow& into);
+Result<void> read_log_row(std::string_view row, uint64_t number, std::string_view run,
+                          LogRow& into);
 
 }  // namespace zgrid::broker

@@ -37,34 +37,54 @@ Result<void> LogTable::prepare() {
   return {};
 }
 
-Result<void> LogTable::load(const OnDamage& on_damage) {
+Result<void> LogTable::load(const MetaPart& meta, const OnDamage& on_damage) {
   if (Result<void> done = prepare(); !done) return done;
   const auto told = [&](Result<void> result) -> Result<void> {
     if (result || !on_damage || result.error().code != Errc::corrupt) return result;
     on_damage(std::move(result.error()));
     return {};
   };
-  Result<Statement> all = db_.prepare("SELECT n, data FROM log ORDER BY n");
+  Result<Statement> all = db_.prepare("SELECT n, run, data FROM log ORDER BY n");
   if (!all) return fail(std::move(all.error()));
   LogRow row;
+  uint64_t with_run = 0, rows_said = 0;
   Step step = all->step();
   for (; step == Step::row; step = all->step()) {
     const auto number = static_cast<uint64_t>(all->integer(0));
     if (number < next_row_ || number > kRowMax) return damaged("the log's rows have no order");
     next_row_ = number + 1;
     ++rows_;
-    if (Result<void> read = told(read_log_row(all->blob(1), number, row)); !read) return read;
+    if (!all->is_null(1)) ++with_run;
+    Result<void> read = read_log_row(all->blob(2), number, all->blob(1), row);
+    rows_said = read ? row.rows : rows_;
+    if (read = told(std::move(read)); !read) return read;
     for (const LogEntry& entry : row.entries) learn(Added(number, entry));
     if (live_.find(number) == nullptr) dead_.push_back(number);
   }
   if (step == Step::failed) return fail(db_.fault(), "cannot read the log");
-  Result<void> all_there;
-  if (rows_ != row.rows) {
-    all_there = damaged("the log has " + std::to_string(rows_) + " rows instead of " +
-                        std::to_string(row.rows));
+  Result<void> done;
+  if (rows_ != rows_said) {
+    done = damaged("the log has " + std::to_string(rows_) + " rows instead of " +
+                   std::to_string(rows_said));
   }
-  all_there = told(std::move(all_there));
-  return all_there ? drop_orphans(on_damage) : all_there;
+  done = told(std::move(done));
+  if (done) done = told(check_extent(meta, with_run));
+  return done ? drop_orphans(on_damage) : done;
+}
+
+// Rows that are missing at the end leave a log that agrees with itself.
+Result<void> LogTable::check_extent(const MetaPart& meta, uint64_t rows_with_run) {
+  if (meta.log) {
+    const bool is_short = next_row_ < meta.log->next_row;
+    const bool is_other =
+        meta.clean && (rows_ != meta.log->rows || next_row_ != meta.log->next_row);
+    if (is_short || is_other) return damaged("the newest rows of the log are missing");
+  }
+  const Result<std::string> in_index =
+      db_.value("SELECT count(*) FROM log INDEXED BY log_run WHERE run IS NOT NULL");
+  if (!in_index) return fail(in_index.error());
+  if (*in_index == std::to_string(rows_with_run)) return {};
+  return damaged("the index of runs is damaged");
 }
 
 LogTable::Added::Added(uint64_t in_row, const LogEntry& entry)
@@ -142,6 +162,7 @@ bool LogTable::is_live(uint64_t row, const LogEntry& entry) const {
 }
 
 bool LogTable::purge(std::span<const uint64_t> seqs) {
+  error_.reset();
   std::vector<std::pair<uint64_t, uint64_t>> touched;  // row, job
   for (const uint64_t seq : seqs) {
     const JobPlace* place = places_.find(seq);
@@ -181,7 +202,7 @@ bool LogTable::drop_rows() {
 }
 
 bool LogTable::write_again(uint64_t number, std::span<const uint64_t> gone, uint32_t left) {
-  const Result<const Cached*> old = row(number);
+  const Result<const Cached*> old = row(number, *accepted_cache_);
   if (!old) {
     error_ = old.error();
     return false;
@@ -194,39 +215,58 @@ bool LogTable::write_again(uint64_t number, std::span<const uint64_t> gone, uint
   }
   ZGRID_CHECK(fresh.entries() == left);
   sql_.change.bind(1, static_cast<int64_t>(number));
-  sql_.change.bind_blob(2, fresh.seal(number, (*old)->row.rows));
+  sql_.change.bind_blob(2, fresh.seal(number, (*old)->row.rows, (*old)->run));
   return sql_.change.run();
 }
 
 bool LogTable::add(const LogEntry& entry, std::string_view run) {
   ZGRID_CHECK(entry.accepted || places_.find(entry.seq) != nullptr);
-  Open& open = entry.accepted ? accepted_ : later_;
-  if (open.row.entries() > 0 &&
-      (open.run != run || open.row.size_with(entry) > LogRowWriter::kBytesMax) && !write(open)) {
-    return false;
-  }
-  if (open.row.entries() == 0) {
+  Open* const open = open_row(entry, run);
+  if (open == nullptr) return false;
+  if (open->row.entries() == 0) {
     if (first_new_ == 0) first_new_ = next_row_;
-    open.number = next_row_++;
-    open.run = run;
+    open->number = next_row_++;
+    open->run = run;
   }
-  open.row.add(entry);
-  added_.emplace_back(open.number, entry);
+  open->row.add(entry);
+  added_.emplace_back(open->number, entry);
   return true;
+}
+
+// One with room for the entry; null: one that had none could not be written.
+LogTable::Open* LogTable::open_row(const LogEntry& entry, std::string_view run) {
+  const auto has_room = [&](const Open& open) {
+    return open.row.entries() == 0 ||
+           open.row.size_with(entry) + open.run.size() <= LogRowWriter::kBytesMax;
+  };
+  if (!entry.accepted) return has_room(later_) || write(later_) ? &later_ : nullptr;
+  for (Open& open : accepted_) {
+    if (open.row.entries() == 0 || open.run != run) continue;
+    return has_room(open) || write(open) ? &open : nullptr;
+  }
+  for (Open& open : accepted_) {
+    if (open.row.entries() == 0) return &open;
+  }
+  if (accepted_.size() < kOpenRuns) return &accepted_.emplace_back();
+  // The oldest one makes room.
+  std::rotate(accepted_.begin(), accepted_.begin() + 1, accepted_.end());
+  return write(accepted_.back()) ? &accepted_.back() : nullptr;
 }
 
 bool LogTable::write(Open& open) {
   const uint64_t rows = rows_ - dropped_ + (open.number - first_new_ + 1);
   sql_.put.bind(1, static_cast<int64_t>(open.number));
   open.run.empty() ? sql_.put.bind_null(2) : sql_.put.bind_text(2, open.run);
-  sql_.put.bind_blob(3, open.row.seal(open.number, rows));
+  sql_.put.bind_blob(3, open.row.seal(open.number, rows, open.run));
   const bool done = sql_.put.run();
   open.row.clear();
   return done;
 }
 
 bool LogTable::finish() {
-  if (accepted_.row.entries() > 0 && !write(accepted_)) return false;
+  for (Open& open : accepted_) {
+    if (open.row.entries() > 0 && !write(open)) return false;
+  }
   if (later_.row.entries() > 0 && !write(later_)) return false;
   if (dropped_ == 0 || first_new_ != 0) return true;
   // The newest row says how many there are.
@@ -245,9 +285,6 @@ void LogTable::committed() {
   }
   if (drops_dead_) dead_.clear();
   for (const uint64_t seq : gone_) places_.erase(seq);
-  if (!changed_.empty()) {
-    for (Cached& cached : cache_) cached.number = 0;
-  }
   rows_ -= dropped_;
   if (first_new_ != 0) {
     rows_ += next_row_ - first_new_;
@@ -263,9 +300,14 @@ void LogTable::rolled_back() {
 }
 
 void LogTable::end_transaction() {
+  // What was read in between may be of rows as they were before, or would have been.
+  if (!changed_.empty()) {
+    for (Cached& cached : *accepted_cache_) cached.number = 0;
+    for (Cached& cached : *later_cache_) cached.number = 0;
+  }
   first_new_ = dropped_ = 0;
   drops_dead_ = false;
-  accepted_.row.clear();
+  for (Open& open : accepted_) open.row.clear();
   later_.row.clear();
   gone_.clear();
   drop_.clear();
@@ -275,16 +317,11 @@ void LogTable::end_transaction() {
 
 // ---- reading --------------------------------------------------------------------------
 
-Result<const LogTable::Cached*> LogTable::row(uint64_t number) {
-  Cached* place = &cache_[0];
-  for (Cached& cached : cache_) {
-    if (cached.number == number) {
-      cached.used = ++uses_;
-      return &cached;
-    }
-    if (cached.used < place->used) place = &cached;
-  }
-  place->number = 0;
+Result<const LogTable::Cached*> LogTable::row(uint64_t number, Cache& cache) {
+  ZGRID_CHECK(number != 0);
+  Cached& place = cache[number % kCachedRows];
+  if (place.number == number) return &place;
+  place.number = 0;
   sql_.row.bind(1, static_cast<int64_t>(number));
   const ResetAtEnd reset(sql_.row);
   switch (sql_.row.step()) {
@@ -292,18 +329,18 @@ Result<const LogTable::Cached*> LogTable::row(uint64_t number) {
     case Step::done: return damaged("row " + std::to_string(number) + " of the log is missing");
     case Step::failed: return fail(db_.fault(), "cannot read the log");
   }
-  place->run = sql_.row.blob(0);
-  place->bytes = sql_.row.blob(1);
-  if (Result<void> read = read_log_row(place->bytes, number, place->row); !read) {
+  place.run = sql_.row.blob(0);
+  place.bytes = sql_.row.blob(1);
+  if (Result<void> read = read_log_row(place.bytes, number, place.run, place.row); !read) {
     return fail(std::move(read.error()));
   }
-  place->number = number;
-  place->used = ++uses_;
-  return place;
+  place.number = number;
+  return &place;
 }
 
-Result<const LogEntry*> LogTable::entry(uint64_t number, uint64_t seq, const Cached** in) {
-  const Result<const Cached*> found = row(number);
+Result<const LogEntry*> LogTable::entry(uint64_t number, uint64_t seq, Cache& cache,
+                                        const Cached** in) {
+  const Result<const Cached*> found = row(number, cache);
   if (!found) return fail(found.error());
   for (const LogEntry& entry : (*found)->row.entries) {
     if (entry.seq != seq || !is_live(number, entry)) continue;
@@ -316,7 +353,7 @@ Result<const LogEntry*> LogTable::entry(uint64_t number, uint64_t seq, const Cac
 
 Result<JobParts> LogTable::parts(uint64_t seq, const JobPlace& place) {
   const Cached* in = nullptr;
-  const Result<const LogEntry*> accepted = entry(place.accepted_row, seq, &in);
+  const Result<const LogEntry*> accepted = entry(place.accepted_row, seq, *accepted_cache_, &in);
   if (!accepted) return fail(accepted.error());
   JobParts parts;
   parts.seq = seq;
@@ -327,21 +364,39 @@ Result<JobParts> LogTable::parts(uint64_t seq, const JobPlace& place) {
   parts.state = (*accepted)->state;
   parts.ended = (*accepted)->ended;
   if (place.changed_row == 0) return parts;
-  const Result<const LogEntry*> later = entry(place.changed_row, seq, &in);
+  const Result<const LogEntry*> later = entry(place.changed_row, seq, *later_cache_, &in);
   if (!later) return fail(later.error());
   if ((*later)->state) parts.state = (*later)->state;
   if ((*later)->ended) parts.ended = (*later)->ended;
   return parts;
 }
 
-Result<void> LogTable::of_run(const std::string& run,
-                              const std::function<bool(uint64_t seq)>& visit) {
-  sql_.of_run.bind_text(1, run);
-  const ResetAtEnd reset(sql_.of_run);
-  Step step = sql_.of_run.step();
-  for (; step == Step::row; step = sql_.of_run.step()) {
-    const auto number = static_cast<uint64_t>(sql_.of_run.integer(0));
-    const Result<const Cached*> found = row(number);
+Result<void> LogTable::of_run(const std::string& run, std::span<const JobStatus> states,
+                              const OnJob& visit) {
+  std::vector<uint64_t> rows;
+  {
+    sql_.of_run.bind_text(1, run);
+    const ResetAtEnd reset(sql_.of_run);
+    Step step = sql_.of_run.step();
+    for (; step == Step::row; step = sql_.of_run.step()) {
+      rows.push_back(static_cast<uint64_t>(sql_.of_run.integer(0)));
+    }
+    if (step == Step::failed) return fail(db_.fault(), "cannot read the log");
+  }
+  const auto wants = [&](const JobPlace& place) {
+    return states.empty() || std::find(states.begin(), states.end(), place.state()) != states.end();
+  };
+  // Few of many: no row is read for what is not wanted.
+  if (!states.empty()) {
+    places_.falling([&](uint64_t seq, const JobPlace& place) {
+      if (!wants(place)) return true;
+      if (!std::binary_search(rows.rbegin(), rows.rend(), place.accepted_row)) return true;
+      return visit(seq, place);
+    });
+    return {};
+  }
+  for (const uint64_t number : rows) {
+    const Result<const Cached*> found = row(number, *accepted_cache_);
     if (!found) return fail(found.error());
     // Whoever visits a job may read other rows, too.
     std::vector<uint64_t> jobs;
@@ -349,10 +404,9 @@ Result<void> LogTable::of_run(const std::string& run,
       if (entry.accepted && is_live(number, entry)) jobs.push_back(entry.seq);
     }
     for (auto job = jobs.rbegin(); job != jobs.rend(); ++job) {
-      if (!visit(*job)) return {};
+      if (!visit(*job, *places_.find(*job))) return {};
     }
   }
-  if (step == Step::failed) return fail(db_.fault(), "cannot read the log");
   return {};
 }
 

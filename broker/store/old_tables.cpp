@@ -29,7 +29,8 @@ JobParts parts_of(const Statement& row) {
 
 }  // namespace
 
-Result<void> read_old_tables(Database& db, RowReader& reader, const OnOldJob& visit) {
+Result<void> read_old_tables(Database& db, RowReader& reader, const RowReader::Wanted& wanted,
+                             const OnOldJob& visit) {
   Result<Statement> all = db.prepare(
       "SELECT j.seq, j.id_high, j.id_low, j.kind, j.status, j.accepted, j.state, j.ended,"
       " l.status, l.state, l.ended, j.run FROM job j LEFT JOIN later l ON l.seq = j.seq"
@@ -40,7 +41,7 @@ Result<void> read_old_tables(Database& db, RowReader& reader, const OnOldJob& vi
   for (; step == Step::row; step = all->step()) {
     const JobParts parts = parts_of(*all);
     if (!all->is_null(8)) ++changed;
-    Result<StoredJob> job = reader.job(parts, RowReader::Wanted{});
+    Result<StoredJob> job = reader.job(parts, wanted);
     if (job && (half_of(job->accepted.id, 0) != all->integer(1) ||
                 half_of(job->accepted.id, 8) != all->integer(2))) {
       job = fail(Errc::corrupt, "its id is another one");

@@ -27,6 +27,7 @@ inline constexpr const char* kDropOldTables = "DROP TABLE later; DROP TABLE job"
 // Every job by its number, with its parts as they are and as they were understood; an error of
 // `visit` ends it. Errc::corrupt, Errc::io.
 using OnOldJob = std::function<Result<void>(const JobParts& parts, Result<StoredJob>&& job)>;
-Result<void> read_old_tables(Database& db, RowReader& reader, const OnOldJob& visit);
+Result<void> read_old_tables(Database& db, RowReader& reader, const RowReader::Wanted& wanted,
+                             const OnOldJob& visit);
 
 }  // namespace zgrid::broker

@@ -77,6 +77,10 @@ std::string encode_meta(const MetaPart& meta) {
   w.u64(meta.epoch);
   w.u8(meta.clean ? 1 : 0);
   w.u64(meta.log_bytes);
+  if (meta.log) {
+    w.u64(meta.log->rows);
+    w.u64(meta.log->next_row);
+  }
   w.seal(PartKind::meta, 0);
   return out;
 }
@@ -89,6 +93,11 @@ Result<MetaPart> decode_meta(std::string_view part) {
   meta.epoch = r->u64();
   meta.clean = r->u8() != 0;
   if (r->left() > 0) meta.log_bytes = r->u64();  // the first release had none
+  if (r->left() > 0) {
+    LogExtent& log = meta.log.emplace();
+    log.rows = r->u64();
+    log.next_row = r->u64();
+  }
   if (!r->finished()) return corrupt("the store's own row");
   return meta;
 }

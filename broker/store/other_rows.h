@@ -2,6 +2,7 @@
 // Threads: pure functions.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,12 +11,18 @@
 
 namespace zgrid::broker {
 
+// How far the log of jobs goes: so many rows, all of numbers below `next_row`.
+struct LogExtent {
+  uint64_t rows = 0, next_row = 1;
+};
 // Who a store is and what it knows of itself.
 struct MetaPart {
   StoreId id;
   uint64_t epoch = 0;
   bool clean = true;       // closed in an orderly way
-  uint64_t log_bytes = 0;  // the log of a store that is not is at least so long; 0: not known
+  uint64_t log_bytes = 0;  // the write-ahead log of one that is not is so long at least; 0: unknown
+  // Of the log of jobs, as it was when this was written; nothing: older layouts had none.
+  std::optional<LogExtent> log;
 };
 // Whether the log of a store that was not closed in order is as long as it must be; `bytes`: what
 // is there. Errc::corrupt.

@@ -3,7 +3,8 @@
 // as well would be written over.
 //
 // It stands in for SQLite's quick_check after an unclean stop, which reads every row too and takes
-// several times as long. Rows, their checksums and the index of ids are read by recovery anyway.
+// several times as long. Rows, their checksums, their number and that of the index's entries are
+// read by recovery anyway.
 // Source: https://www.sqlite.org/fileformat2.html
 // Threads: any. About half a second for each GB once it is in memory.
 #pragma once

@@ -25,7 +25,10 @@ class RisingMap {
     return value.is_empty() ? nullptr : &value;
   }
   [[nodiscard]] const Value* find(uint64_t number) const {
-    return const_cast<RisingMap*>(this)->find(number);
+    const Chunk* chunk = chunk_of(number);
+    if (chunk == nullptr) return nullptr;
+    const Value& value = chunk->values[number % kChunk];
+    return value.is_empty() ? nullptr : &value;
   }
   // Inserts or overwrites; the value must not be empty. Numbers begin with 1.
   Value& set(uint64_t number, const Value& value) {
@@ -87,7 +90,7 @@ class RisingMap {
   };
 
   // Mostly the one that was asked for last. Null if there is none.
-  Chunk* chunk_of(uint64_t number) {
+  Chunk* chunk_of(uint64_t number) const {
     if (number / kChunk == last_) return last_chunk_;
     const auto found = chunks_.find(number / kChunk);
     if (found == chunks_.end()) return nullptr;
@@ -97,8 +100,8 @@ class RisingMap {
   }
 
   std::map<uint64_t, std::unique_ptr<Chunk>> chunks_;
-  uint64_t last_ = kNone;
-  Chunk* last_chunk_ = nullptr;  // valid unless last_ is kNone
+  mutable uint64_t last_ = kNone;
+  mutable Chunk* last_chunk_ = nullptr;  // valid unless last_ is kNone
   size_t size_ = 0;
 };
 

@@ -177,7 +177,9 @@ Result<std::string> Database::value(const std::string& sql) {
 
 Fault Database::fault() const {
   const int code = sqlite3_extended_errcode(db_);
-  const int system_errno = sqlite3_system_errno(db_);
+  // Of a commit that failed SQLite 3.40 does not keep it.
+  const int kept = sqlite3_system_errno(db_);
+  const int system_errno = kept != 0 ? kept : errno;
   Fault fault{classify(code, system_errno), sqlite3_errmsg(db_)};
   fault.text += " (SQLite " + std::to_string(code);
   if ((code & 0xff) == SQLITE_IOERR && system_errno != 0) {

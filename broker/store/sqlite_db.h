@@ -95,7 +95,7 @@ class Database {
   // The first column of the first row, as text; empty if there is no row.
   Result<std::string> value(const std::string& sql);
 
-  // Of the call that failed last.
+  // Of the call that failed last. Ask at once: part of it may be what errno says.
   [[nodiscard]] Fault fault() const;
   [[nodiscard]] bool in_transaction() const;
   // Moves what it can from the WAL to the database, with syncs.

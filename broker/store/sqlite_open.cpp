@@ -74,6 +74,7 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
   store->dead_ = true;  // until it is known to be whole, leave it as it was found
   const Result<MetaPart> meta = read_meta(*store->db_);
   Result<void> done = meta ? Result<void>() : fail(meta.error());
+  bool drops_log = false;
   if (done) done = check_log_length(*meta, wal, log_bytes);
   if (done && (has_log || !meta->clean)) {
     Fault fault{Trouble::full, ""};
@@ -84,15 +85,21 @@ Result<std::unique_ptr<JobStore>> SqliteStore::open(const std::string& where) {
     const bool log_is_empty = fault.trouble == Trouble::none;
     if (done) done = check_database(*store->db_, path, log_is_empty);
   }
-  if (done) done = store->with_reserve([&] { return migrate(*store->db_, path); });
+  if (done) {
+    done = store->with_reserve([&] { return migrate(*store->db_, path); });
+    drops_log = !done && !has_log;
+  }
+  if (done) done = store->prepare();
+  if (done) done = store->log_.load(*meta);
   if (done) done = store->with_reserve([&] { return store->begin_epoch(); });
   if (done) done = grow_file(wal, store->log_bytes_wanted(wal));
   if (done) done = store->with_reserve([&] { return store->guard_log(wal); });
   if (done) done = store->facts_.load(*store->db_);
-  if (done) done = store->prepare();
-  if (done) done = store->log_.load();
   if (!done) {
     store->db_->abandon();
+    store.reset();
+    // Nothing in it was committed, and on a full disk its space is needed.
+    if (drops_log) std::filesystem::remove(wal, error);
     Error why = std::move(done.error());
     if (why.message.find(path) == std::string::npos) why.message += ", in store " + path;
     return fail(std::move(why));
@@ -129,6 +136,7 @@ Result<void> SqliteStore::begin_epoch() {
   if (!meta) return fail(std::move(meta.error()));
   ++meta->epoch;
   meta->clean = false;
+  meta->log = log_.extent();
   if (Result<void> written = write_meta(*db_, *meta); !written) return written;
   info_.id = meta->id;
   info_.epoch = meta->epoch;
@@ -180,7 +188,8 @@ Result<void> SqliteStore::prepare() {
 SqliteStore::~SqliteStore() {
   if (dead_) return;
   // If this fails the next start checks the file, nothing more.
-  const bool marked = write_meta(*db_, MetaPart{info_.id, info_.epoch, true}).has_value();
+  const bool marked =
+      write_meta(*db_, MetaPart{info_.id, info_.epoch, true, 0, log_.extent()}).has_value();
   if (!marked) db_->abandon();
 }
 

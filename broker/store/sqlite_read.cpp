@@ -47,6 +47,11 @@ Result<void> SqliteStore::recover_purges(const Recovered& into) {
   for (; step == Step::row; step = all->step()) {
     Result<Purge> purge = decode_purge(all->blob(1), static_cast<uint64_t>(all->integer(0)));
     if (!purge) return fail(std::move(purge.error()));
+    for (const EndedJob& job : purge->jobs) {
+      if (log_.find(job.seq) == nullptr) continue;
+      return fail(Errc::corrupt, "job " + job.id.str() + " was purged and is still in the log",
+                  "restore the store from a backup");
+    }
     into.purged(std::move(*purge));
   }
   if (step == Step::failed) return fail(db_->fault(), "cannot read what was purged");
@@ -132,8 +137,7 @@ Result<std::vector<StoredJob>> SqliteStore::list(const JobFilter& filter) {
   if (filter.run.empty()) {
     log_.jobs().falling(take);
   } else {
-    Result<void> walked =
-        log_.of_run(filter.run, [&](uint64_t seq) { return take(seq, *log_.find(seq)); });
+    Result<void> walked = log_.of_run(filter.run, filter.states, take);
     if (!walked) return fail(in_store(std::move(walked.error())));
   }
   if (!done) return fail(std::move(done.error()));

@@ -167,9 +167,9 @@ Result<void> move_to_log(Database& db) {
   LogTable log(db);
   Result<void> done = facts.load(db);
   if (done) done = reader.prepare();
-  if (done) done = log.load();
+  if (done) done = log.load(MetaPart{});
   if (!done) return done;
-  done = read_old_tables(db, reader,
+  done = read_old_tables(db, reader, RowReader::Wanted{0, false},
                          [&](const JobParts& parts, Result<StoredJob>&& job) -> Result<void> {
                            if (!job) return fail(std::move(job.error()));
                            LogEntry entry;

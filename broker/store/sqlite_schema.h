@@ -1,15 +1,12 @@
 // The tables of the embedded store, and how a file of them is made and opened.
 //
-//   log    what commits said of jobs, a row for some jobs of a commit (log_row.h): what was
-//   accepted,
-//          the latest states, the results.
-//   payload  inputs (2 * seq) and outputs (2 * seq + 1) that are too large for a row.
-//   facts  who a worker is, once; rows name it by its number.
-//   drain  the workers that are to get no jobs.
-//   purged   what must be remembered of ended jobs whose rows are gone, some hundred in a row.
-//   meta   row 1: the store's id, its epoch, and whether it was closed in an orderly way; row 2:
-//   the
-//          grid's clock.
+//   log      what commits said of jobs, a row for some jobs of a commit (log_row.h)
+//   payload  inputs (2 * seq) and outputs (2 * seq + 1) that are too large for a row
+//   facts    who a worker is, once; rows name it by its number
+//   drain    the workers that are to get no jobs
+//   purged   what must be remembered of ended jobs whose rows are gone, some hundred in a row
+//   meta     row 1: the store's id and epoch, how far its logs go, whether it was closed in an
+//            orderly way; row 2: the grid's clock
 //
 // Jobs are named by their numbers; whoever has an id knows the number. Parts are explained in
 // rows.h.

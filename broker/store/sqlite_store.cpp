@@ -2,7 +2,9 @@
 #include "broker/store/sqlite_store.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <utility>
 
 #include "broker/store/sqlite_schema.h"
 #include "broker/store/store_copy.h"
@@ -41,6 +43,7 @@ CommitResult SqliteStore::commit(std::span<const Record> records) {
 }
 
 CommitResult SqliteStore::try_commit() {
+  errno = 0;
   if (!write_all()) return failed();
   marker_.put(db_->wal_pages());
   facts_.committed();
@@ -70,12 +73,11 @@ bool SqliteStore::write_all() {
 }
 
 CommitResult SqliteStore::failed() {
+  const Fault fault = db_->fault();
   facts_.rolled_back();
   log_.rolled_back();
-  if (const auto& damage = log_.error() ? log_.error() : damage_) {
-    return die("store " + path_ + ": " + damage->message);
-  }
-  const Fault fault = db_->fault();
+  const std::optional<Error> error = log_.error() ? log_.error() : std::exchange(damage_, {});
+  if (error && error->code == Errc::corrupt) return die("store " + path_ + ": " + error->message);
   const bool harmless = fault.trouble == Trouble::full || fault.trouble == Trouble::busy;
   if (!harmless) return die("store " + path_ + ": " + fault.text);
   // Some errors have rolled back already.
@@ -233,7 +235,7 @@ bool SqliteStore::may_checkpoint() {
 Result<void> SqliteStore::backup(const std::string& path) {
   ZGRID_CHECK(!dead_);
   // Whoever opens the copy finds a store that was closed in an orderly way.
-  return copy_database(*db_, path, MetaPart{info_.id, info_.epoch, true});
+  return copy_database(*db_, path, MetaPart{info_.id, info_.epoch, true, 0, log_.extent()});
 }
 
 }  // namespace zgrid::broker

@@ -97,7 +97,7 @@ class SqliteStore final : public JobStore {
   Fold fold_;
   std::string accepted_part_, state_part_, ended_part_;  // of the entry that is being written
   std::vector<uint64_t> purged_seqs_;                    // of the commit that is being written
-  std::optional<Error> damage_;                          // found while writing
+  std::optional<Error> damage_;                          // why a state could not be read for it
   bool low_space_ = false;
   bool dead_ = false;  // after a fatal error
 };

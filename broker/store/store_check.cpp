@@ -72,6 +72,7 @@ class Check {
     report_.id = meta->id;
     report_.epoch = meta->epoch;
     report_.clean = report_.clean && meta->clean;
+    meta_ = *meta;
     const auto clock = read_clock(db_);
     return note("the grid's clock", clock ? Result<void>() : fail(clock.error()));
   }
@@ -101,9 +102,10 @@ class Check {
 
   Result<void> log() {
     LogTable log(db_);
-    Result<void> done =
-        note("table log", log.load([&](Error&& error) { damage("table log", error.message); }));
+    Result<void> done = note(
+        "table log", log.load(meta_, [&](Error&& error) { damage("table log", error.message); }));
     if (!done) return done;
+    report_.log = log.extent();
     log.jobs().rising([&](uint64_t seq, const JobPlace& place) {
       const Result<JobParts> parts = log.parts(seq, place);
       done = parts ? job(*parts, reader_.job(*parts, {})) : note("table log", fail(parts.error()));
@@ -113,10 +115,11 @@ class Check {
   }
 
   Result<void> old_jobs() {
-    return note("tables of jobs",
-                read_old_tables(db_, reader_, [&](const JobParts& parts, Result<StoredJob>&& read) {
-                  return job(parts, read);
-                }));
+    return note(
+        "tables of jobs",
+        read_old_tables(db_, reader_, {}, [&](const JobParts& parts, Result<StoredJob>&& read) {
+          return job(parts, read);
+        }));
   }
 
   Result<void> job(const JobParts& parts, const Result<StoredJob>& read) {
@@ -151,6 +154,7 @@ class Check {
   StoreReport& report_;
   FactsTable facts_;
   RowReader reader_;
+  MetaPart meta_;
   std::unordered_set<uint64_t> known_;  // jobs by their numbers
   std::vector<JobId> ids_;
 };

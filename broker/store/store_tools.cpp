@@ -116,7 +116,7 @@ Result<StoreReport> backup_store(const std::string& path, const std::string& to)
   }
   Result<StoreReport> report = check_whole(held->path);
   if (!report) return report;
-  const MetaPart meta{report->id, report->epoch, true};
+  const MetaPart meta{report->id, report->epoch, true, 0, report->log};
   if (Result<void> copied = copy_files(held->path, *target, meta); !copied) {
     return fail(std::move(copied.error()));
   }
@@ -143,7 +143,7 @@ Result<Restored> restore_store(const std::string& backup, const std::string& pat
   Result<StoreReport> report = check_whole(held->path);
   if (!report) return fail(std::move(report.error()));
   restored.report = std::move(*report);
-  MetaPart meta{{}, restored.report.epoch, true};
+  MetaPart meta{{}, restored.report.epoch, true, 0, restored.report.log};
   randombytes_buf(meta.id.bytes.data(), meta.id.bytes.size());
   restored.report.id = meta.id;
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "broker/store/other_rows.h"
 #include "protocol/base/ids.h"
 #include "protocol/base/result.h"
 
@@ -15,8 +16,9 @@ struct StoreReport {
   StoreId id;
   uint64_t epoch = 0;
   uint64_t unfinished = 0, ended = 0, purged = 0;
-  uint64_t bytes = 0;  // of the files
-  bool clean = true;   // closed in an orderly way
+  uint64_t bytes = 0;            // of the files
+  bool clean = true;             // closed in an orderly way
+  std::optional<LogExtent> log;  // how far its log of jobs goes; nothing: it has an older layout
   // One line for each damage that was found, the job or the table first; at most kDamagesMax.
   std::vector<std::string> damages;
   bool more_damages = false;

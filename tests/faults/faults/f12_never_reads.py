@@ -2,8 +2,8 @@
 
 It goes on submitting at a rate that the workers can do, wants every result, and takes none. The
 broker must not keep them for it beyond a bound, and the others must not wait for it. Each round
-measures the others beside a client that submits as much, as many at once, and reads; and then beside
-it.
+measures the others beside a client that submits as much, as many at once, and reads; and then
+beside it.
 
 Another client reads, but over a slow line: results of many times what the broker keeps for it
 arrive whole, each once, as fast as the line is. It submits all at once, faster than the disk

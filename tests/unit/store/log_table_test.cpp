@@ -2,8 +2,14 @@
 #include "broker/store/log_table.h"
 
 #include <gmock/gmock.h>
+#include <sys/resource.h>
 
+#include <array>
+#include <csignal>
+
+#include "broker/store/memory_store.h"
 #include "broker/store/sqlite_schema.h"
+#include "broker/store/store_tools.h"
 #include "tests/unit/store/sqlite_fixture.h"
 
 namespace zgrid::broker {
@@ -22,6 +28,11 @@ class LogTableTest : public SqliteStoreTest {
     const Result<std::string> value = db ? (*db)->value(sql) : fail(db.error());
     EXPECT_TRUE(value) << value.error().message;
     return value ? *value : "";
+  }
+  void execute(const std::string& sql) {
+    const auto db = Database::open(path_);
+    const Result<void> done = db ? (*db)->execute(sql.c_str()) : fail(db.error());
+    EXPECT_TRUE(done) << done.error().message;
   }
   [[nodiscard]] int rows() { return std::stoi(value("SELECT count(*) FROM log")); }
 
@@ -145,6 +156,194 @@ TEST_F(LogTableTest, NoticesThatRowsAreMissing) {
   EXPECT_EQ(error.code, Errc::corrupt);
   EXPECT_THAT(error.message, HasSubstr(" rows instead of "));
 }
+
+TEST_F(LogTableTest, NoticesThatTheNewestRowsAreMissing) {
+  {
+    const auto store = open();
+    expect_durable(*store, jobs(1, 100));
+  }
+  const std::string whole = contents(path_);
+  for (const char* sql : {"DELETE FROM log WHERE n > 2", "DELETE FROM log"}) {
+    write(path_, whole);
+    value(sql);
+    EXPECT_THAT(refused().message, HasSubstr("newest rows")) << sql;
+    EXPECT_THAT(check_store(path_)->damages, SizeIs(1)) << sql;
+  }
+  // After a kill, too, if they were there when the broker began.
+  write(path_, whole);
+  {
+    const auto store = open();
+    snapshot("killed.db");
+  }
+  path_ = folder_.file("killed.db");
+  value("DELETE FROM log WHERE n > 2");
+  write(path_ + "-wal", std::string(16u << 20, '\0'));
+  EXPECT_THAT(refused().message, HasSubstr("newest rows"));
+}
+
+TEST_F(LogTableTest, NoticesThatAPurgedJobIsBack) {
+  {
+    const auto store = open();
+    expect_durable(*store, batch(put_job(1), put_end(1), put_job(2)));
+  }
+  value("CREATE TABLE aside AS SELECT n, data FROM log");
+  const std::string before = contents(path_);
+  value("DROP TABLE aside");
+  {
+    const auto store = open();
+    expect_durable(*store, batch(purge(1, {1})));
+  }
+  // As if the page with the row had not been written when the purge was.
+  write(folder_.file("before.db"), before);
+  execute("ATTACH '" + folder_.file("before.db") +
+          "' AS before;"
+          "UPDATE main.log SET data = (SELECT data FROM before.aside WHERE n = 1) WHERE n = 1");
+  Result<std::unique_ptr<JobStore>> store = open_store(path_);
+  ASSERT_TRUE(store) << store.error().message;
+  EXPECT_THAT(recovered(**store).error().message, HasSubstr("was purged"));
+}
+
+// Random lives of jobs, with kills, orderly stops and a disk that is full now and then, beside the
+// store in memory.
+class Lives {
+ public:
+  explicit Lives(uint32_t seed) : noise_(seed) {}
+  std::vector<Record> next() {
+    std::vector<Record> records;
+    for (uint32_t steps = 1 + below(30); steps > 0; --steps) step(records);
+    return records;
+  }
+  uint32_t below(uint32_t end) {
+    noise_ = noise_ * 1664525 + 1013904223;
+    return (noise_ >> 8) % end;
+  }
+
+ private:
+  void step(std::vector<Record>& records) {
+    const uint32_t dice = below(12);
+    if (dice < 4 || open_.empty()) {
+      PutJob job = put_job(++seq_, spec(std::array{"", "a", "b", "c"}[below(4)]));
+      if (below(20) == 0) job.input.data = Bytes::own(std::string(1500 + below(5000), 'i'));
+      open_.push_back(seq_);
+      records.emplace_back(job);
+    } else if (dice < 7) {
+      PutState state = put_state(open_[below(size(open_))], JobStatus::running);
+      state.attempt = below(9);
+      if (below(3) == 0) state.failures = 1 + below(3);
+      records.emplace_back(state);
+    } else if (dice < 10) {
+      const size_t at = below(size(open_));
+      PutEnd end = put_end(open_[at], below(3) ? JobStatus::succeeded : JobStatus::failed);
+      if (below(20) == 0) end.output.data = Bytes::own(std::string(1500 + below(5000), 'o'));
+      records.emplace_back(end);
+      ended_.push_back(open_[at]);
+      open_.erase(open_.begin() + static_cast<ptrdiff_t>(at));
+    } else if (dice == 10 && !ended_.empty()) {
+      const size_t at = below(4) ? 0 : below(size(ended_));
+      const size_t count = std::min<size_t>(1 + below(20), ended_.size() - at);
+      const auto first = ended_.begin() + static_cast<ptrdiff_t>(at);
+      std::vector<EndedJob> gone;
+      for (size_t i = 0; i < count; ++i) gone.push_back(ended_job(ended_[at + i]));
+      records.emplace_back(sample::purge(++purge_, gone));
+      ended_.erase(first, first + static_cast<ptrdiff_t>(count));
+    } else if (forgotten_ < purge_) {
+      records.emplace_back(Forget{++forgotten_});
+    }
+  }
+  static uint32_t size(const std::vector<uint64_t>& all) {
+    return static_cast<uint32_t>(all.size());
+  }
+  uint32_t noise_;
+  uint64_t seq_ = 0, purge_ = 0, forgotten_ = 0;
+  std::vector<uint64_t> open_, ended_;
+};
+
+// No file may grow, nor be written behind its first bytes: as if the disk were full.
+class NoRoom {
+ public:
+  NoRoom() {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    old_ = std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit none{0, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+  }
+  NoRoom(const NoRoom&) = delete;
+  NoRoom& operator=(const NoRoom&) = delete;
+  ~NoRoom() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, old_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*old_)(int) = nullptr;
+};
+
+class LogTableModel : public LogTableTest, public testing::WithParamInterface<uint32_t> {
+ protected:
+  static void expect_same_job(const StoredJob& a, const StoredJob& b) {
+    expect_same(a.accepted, b.accepted);
+    ASSERT_EQ(a.status(), b.status()) << a.accepted.seq;
+    if (a.ended) expect_same(*a.ended, *b.ended);
+    // A store may leave out the state of a job that ended without an event.
+    if (!a.ended || b.state.failures > 0) expect_same(a.state, b.state);
+  }
+  static void expect_same_stores(JobStore& store, JobStore& model) {
+    const auto all = recovered(store);
+    const auto expected = recovered(model);
+    ASSERT_TRUE(all) << all.error().message;
+    ASSERT_EQ(all->order, expected->order);
+    ASSERT_EQ(all->purges, expected->purges);
+    for (const uint64_t seq : all->order) {
+      expect_same_job(stored(store, seq), stored(model, seq));
+    }
+    for (const char* run : {"", "a", "b"}) {
+      for (const auto& states : {std::vector<JobStatus>{}, {JobStatus::failed}}) {
+        const JobFilter filter{0, states, run};
+        const auto ours = store.list(filter), theirs = model.list(filter);
+        ASSERT_TRUE(ours && theirs);
+        ASSERT_EQ(ours->size(), theirs->size()) << run;
+        for (size_t i = 0; i < ours->size(); ++i) {
+          ASSERT_EQ((*ours)[i].accepted.seq, (*theirs)[i].accepted.seq);
+        }
+      }
+    }
+  }
+};
+
+TEST_P(LogTableModel, AgreesWithTheStoreInMemory) {
+  Lives lives(GetParam());
+  MemoryStore model;
+  auto store = open();
+  for (int round = 1; round <= 300; ++round) {
+    const std::vector<Record> records = lives.next();
+    if (lives.below(6) == 0) {
+      const NoRoom full;
+      const CommitResult result = store->commit(records);
+      ASSERT_EQ(result.outcome, Commit::not_written) << result.reason;
+    }
+    expect_durable(*store, records);
+    expect_durable(model, records);
+    if (lives.below(4) == 0) {
+      ASSERT_EQ(store->tend().outcome, Commit::durable);
+    }
+    if (round % 20 == 0) expect_same_stores(*store, model);
+    if (HasFatalFailure()) return;
+    if (lives.below(25) > 0) continue;
+    if (lives.below(2) == 0) {
+      store.reset();
+    } else {
+      const std::string killed = snapshot("killed-" + std::to_string(round) + ".db");
+      store.reset();
+      path_ = killed;
+    }
+    store = open();
+    expect_same_stores(*store, model);
+    if (HasFatalFailure()) return;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, LogTableModel, testing::Range(1u, 13u));
 
 TEST_F(LogTableTest, NoticesThatAResultHasNoJob) {
   {

@@ -126,15 +126,14 @@ TEST_F(StoreTools, NameEachDamage) {
   ASSERT_TRUE(report) << report.error().message;
   const auto job = [](uint64_t seq) { return HasSubstr("job " + job_id(seq).str()); };
   using testing::AllOf;
-  EXPECT_THAT(
-      report->damages,
-      testing::UnorderedElementsAre(
-          AllOf(job(20), HasSubstr("checksum")), AllOf(job(35), HasSubstr("checksum")),
-          AllOf(job(40), HasSubstr("payload is missing")),
-          HasSubstr("table log: row 10000 of the log fails its checksum"),
-          HasSubstr("table log: the log has 66 rows instead of 65"),
-          HasSubstr("table payload: 1 payloads belong to no job"),
-          HasSubstr("table drain: "), HasSubstr("purge 1: ")));
+  EXPECT_THAT(report->damages,
+              testing::UnorderedElementsAre(
+                  AllOf(job(20), HasSubstr("checksum")), AllOf(job(35), HasSubstr("checksum")),
+                  AllOf(job(40), HasSubstr("payload is missing")),
+                  HasSubstr("table log: row 10000 of the log fails its checksum"),
+                  HasSubstr("table log: the log has 66 rows instead of 65"),
+                  HasSubstr("table payload: 1 payloads belong to no job"),
+                  HasSubstr("table drain: "), HasSubstr("purge 1: ")));
 }
 
 TEST_F(StoreTools, NameDamageToPagesAndLogs) {
