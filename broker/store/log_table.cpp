@@ -75,10 +75,11 @@ Result<void> LogTable::load(const MetaPart& meta, const OnDamage& on_damage) {
 // Rows that are missing at the end leave a log that agrees with itself.
 Result<void> LogTable::check_extent(const MetaPart& meta, uint64_t rows_with_run) {
   if (meta.log) {
-    const bool is_short = next_row_ < meta.log->next_row;
-    const bool is_other =
-        meta.clean && (rows_ != meta.log->rows || next_row_ != meta.log->next_row);
-    if (is_short || is_other) return damaged("the newest rows of the log are missing");
+    if (next_row_ < meta.log->next_row) return damaged("the newest rows of the log are missing");
+    if (meta.clean && (rows_ != meta.log->rows || next_row_ != meta.log->next_row)) {
+      return damaged("the log has " + std::to_string(rows_) + " rows instead of " +
+                     std::to_string(meta.log->rows));
+    }
   }
   const Result<std::string> in_index =
       db_.value("SELECT count(*) FROM log INDEXED BY log_run WHERE run IS NOT NULL");
