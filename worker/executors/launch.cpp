@@ -25,8 +25,6 @@ constexpr int kNotRun = 127;             // the exit code of a child without pro
 // A system call whose error is the result, negative: errno belongs to the thread of the parent that
 // goes on meanwhile.
 #if defined(__x86_64__)
-constexpr int kWaitForIt = 0;
-
 ZGRID_IN_CHILD long raw_call(long number, long a = 0, long b = 0, long c = 0, long d = 0) {
   register long r10 __asm__("r10") = d;
   long result = number;
@@ -37,8 +35,6 @@ ZGRID_IN_CHILD long raw_call(long number, long a = 0, long b = 0, long c = 0, lo
   return result;
 }
 #elif defined(__aarch64__)
-constexpr int kWaitForIt = 0;
-
 ZGRID_IN_CHILD long raw_call(long number, long a = 0, long b = 0, long c = 0, long d = 0) {
   register long x8 __asm__("x8") = number;
   register long x0 __asm__("x0") = a;
@@ -49,12 +45,24 @@ ZGRID_IN_CHILD long raw_call(long number, long a = 0, long b = 0, long c = 0, lo
   return x0;
 }
 #else
-constexpr int kWaitForIt = CLONE_VFORK;
-
 ZGRID_IN_CHILD long raw_call(long number, long a = 0, long b = 0, long c = 0, long d = 0) {
   const long result = ::syscall(number, a, b, c, d);
   return result < 0 ? -errno : result;
 }
+#endif
+
+// Of clone(). ThreadSanitizer has a clone() of its own, whose child stands on the caller's stack.
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kIsWatched = true;
+#elif defined(__has_feature)
+constexpr bool kIsWatched = __has_feature(thread_sanitizer);
+#else
+constexpr bool kIsWatched = false;
+#endif
+#if defined(__x86_64__) || defined(__aarch64__)
+constexpr int kWaitForIt = kIsWatched ? CLONE_VFORK : 0;
+#else
+constexpr int kWaitForIt = CLONE_VFORK;
 #endif
 
 template <class T>

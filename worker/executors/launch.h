@@ -6,7 +6,7 @@
 // long as the kernel loads the program.
 //
 // Linux only. Where the child cannot make system calls without a trace in our thread's errno
-// (neither x86-64 nor AArch64), the caller does wait.
+// (neither x86-64 nor AArch64), and under ThreadSanitizer, the caller does wait.
 // Threads: one at a time.
 #pragma once
 
