@@ -187,9 +187,8 @@ Error Links::not_understood(const Error& refusal) const {
   return {Errc::unsupported,
           "the broker at " + endpoint_ + (theirs.empty() ? "" : ", zgrid " + theirs + ",") +
               " does not know what this command asks for; it says: " + refusal.message,
-          "it is older than this command" +
-              (ours.empty() || ours == theirs ? std::string() : ", " + ours) +
-              ": start a newer zgrid there",
+          "if it is older than this side" + (ours.empty() ? std::string() : ", zgrid " + ours) +
+              ", start a newer one there; if not, one of the two has a bug: report it",
           refusal.effect, 0};
 }
 

@@ -137,7 +137,7 @@ struct Launch::Task {
 
 uint64_t ChangedSignals::find(MonoTime now) {
   if (now < until_) return signals_;
-  until_ = now + Micros(kRemembered);
+  until_ = now + Micros(remembered_);
   signals_ = 0;
   for (int signal = 1; signal <= kSignals; ++signal) {
     KernelSigaction action;
@@ -183,7 +183,7 @@ ZGRID_IN_CHILD int Launch::child_main(void* argument) {
   if (result >= 0) result = raw_call(SYS_dup3, task->err, 2);
   if (result >= 0) result = raw_call(SYS_prlimit64, 0, RLIMIT_CORE, word(&task->no_core));
   // Best effort: everything of ours is O_CLOEXEC anyway, this is for what libraries forget.
-  raw_call(SYS_close_range, kFirstForeignFd, long{UINT_MAX});
+  raw_call(SYS_close_range, kFirstForeignFd, static_cast<long>(UINT_MAX));
   if (result >= 0 && task->directory != nullptr) {
     task->stage = Task::Stage::folder;
     result = raw_call(SYS_chdir, word(task->directory));
@@ -209,15 +209,21 @@ pid_t Launch::start(uint64_t signals, Fd& pidfd) {
   // No handler of ours may run in the child, which shares our memory. Nobody sends SIGCHLD to a
   // child without children; that of a process of ours that ends meanwhile is ignored, but only as
   // long as this thread does not block it: else it would wake another one, for nothing.
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  ::pthread_sigmask(SIG_BLOCK, &all, &before);
   int fd = -1;
-  const pid_t pid = ::clone(child_main, stack_.data() + stack_.size(),
-                            CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | kWaitForIt | SIGCHLD,
-                            task_.get(), &fd, nullptr, reinterpret_cast<int*>(&in_our_memory_));
+  const auto make = [&](int wait_for_it) {
+    return ::clone(child_main, stack_.data() + stack_.size(),
+                   CLONE_VM | CLONE_PIDFD | CLONE_CHILD_CLEARTID | wait_for_it | SIGCHLD,
+                   task_.get(), &fd, nullptr, reinterpret_cast<int*>(&in_our_memory_));
+  };
+  pid_t pid = make(kWaitForIt);
+  // Emulators know only what vfork() does.
+  if (pid < 0 && errno == EINVAL && kWaitForIt == 0) pid = make(CLONE_VFORK);
   const int error = errno;
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (pid < 0) in_our_memory_.store(0);
-  pidfd.reset(fd);
+  // Where the system had no process to spare, it may name a descriptor that it took back.
+  if (pid >= 0) pidfd.reset(fd);
   errno = error;
   return pid;
 }

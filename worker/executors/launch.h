@@ -36,14 +36,16 @@ struct Command {
 // for, which costs as much as a hundredth of a short program, so the answer is good for a moment.
 class ChangedSignals {
  public:
-  // A program that embeds us may change what it does at a signal so shortly before a child of ours
-  // that the child does not notice: one that has just been ignored stays so.
+  // For a program of our own. One that embeds us may change what it does at a signal at any time.
   static constexpr Millis kRemembered{1000};
+
+  explicit ChangedSignals(Millis remembered = kRemembered) : remembered_(remembered) {}
 
   // Bit n - 1 is signal n.
   uint64_t find(MonoTime now);
 
  private:
+  Millis remembered_;
   uint64_t signals_ = 0;
   MonoTime until_{};
 };

@@ -138,7 +138,7 @@ class Processes {
   ProcessListener& listener_;
   Fd epoll_;
   Guardian guardian_;
-  ChangedSignals changed_signals_;
+  ChangedSignals changed_signals_{options_.sole_parent ? ChangedSignals::kRemembered : Millis{0}};
   Children children_;
   std::unordered_map<uint64_t, std::unique_ptr<Process>> processes_;
   std::vector<char> buffer_;

@@ -42,8 +42,8 @@ struct Spawned {
 // The codes of cannot_run(). The message begins with "cannot run 'NAME': ". Nothing runs after an
 // error.
 //
-// The child has no descriptor of ours but 0, 1 and 2, default signal handlers, an empty signal
-// mask and a core limit of 0.
+// The program has no descriptor of ours but 0, 1 and 2, no signal handler, ignores no signal, and
+// has an empty signal mask and a core limit of 0.
 Result<Spawned> spawn(SpawnRequest request, ChangedSignals& signals, Now now);
 
 // Where `name` is: a name without '/' comes from `path` (folders with ':' between), one with '/'
