@@ -179,6 +179,7 @@ bool SqliteStore::purge_jobs() {
     for (const EndedJob& job : purge->jobs) seqs.push_back(job.seq);
   }
   std::sort(seqs.begin(), seqs.end());
+  seqs.erase(std::unique(seqs.begin(), seqs.end()), seqs.end());
   for (const uint64_t seq : seqs) {
     const JobPlace* place = log_.find(seq);
     if (place == nullptr || !place->has_outside) continue;

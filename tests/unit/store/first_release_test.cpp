@@ -1,7 +1,8 @@
-// A store that the first release wrote.
+// Stores of older layouts.
 #include <gmock/gmock.h>
 
 #include "broker/store/sqlite_schema.h"
+#include "broker/store/store_tools.h"
 #include "tests/unit/store/sqlite_fixture.h"
 
 namespace zgrid::broker {
@@ -9,6 +10,7 @@ namespace {
 
 using namespace sample;  // NOLINT
 using testing::ElementsAre;
+using testing::IsEmpty;
 
 // first_release.db was written by the first release: seven jobs, of which one failed, one is a
 // broadcast with a child, one waits for its worker and one for its time; a draining worker.
@@ -85,6 +87,69 @@ TEST_F(FirstRelease, IsReadWithItsChecksums) {
   write(path_, bytes);
   EXPECT_EQ(refused().code, Errc::corrupt);
   EXPECT_EQ(layout(), 1) << "nothing of it was changed";
+}
+
+// second_layout.db was written by a program of layout 2: four jobs that were purged, but for one in
+// the row of the next; three of run "nightly", of which one waits and two have large inputs; a
+// broadcast with a child; one that waits and one that was cancelled; a worker that is drained.
+class SecondLayout : public SqliteStoreTest {
+ protected:
+  void SetUp() override {
+    path_ = folder_.file("broker.db");
+    std::filesystem::copy_file(ZGRID_STORE_DIR "/second_layout.db", path_);
+  }
+  void expect_whole(JobStore& store) {
+    const auto all = recovered(store);
+    ASSERT_TRUE(all) << all.error().message;
+    EXPECT_EQ(all->unfinished.size(), 2u);
+    EXPECT_EQ(all->ended.size(), 6u);
+    size_t purged = 0;
+    for (const Purge& purge : all->purged) purged += purge.jobs.size();
+    EXPECT_EQ(purged, 3u);
+    EXPECT_EQ(all->draining_names, std::vector<std::string>{"box"});
+    EXPECT_TRUE(all->clock);
+    const auto nightly = listed(store, {0, {}, "nightly"});
+    ASSERT_EQ(nightly.size(), 3u);
+    EXPECT_EQ(listed(store, {0, {JobStatus::queued}, "nightly"}).size(), 1u);
+    EXPECT_EQ(listed(store, {0, {JobStatus::cancelled}, ""}).size(), 1u);
+    for (const EndedJob& ended : all->ended) {
+      if (ended.seq != nightly[1]) continue;
+      EXPECT_EQ(stored(store, ended.id, ended.seq).ended->output.data.size(), 3011u);
+    }
+  }
+};
+
+TEST_F(SecondLayout, IsMigratedOnceAndKeepsEverything) {
+  ASSERT_EQ(contents(path_)[63], 2);
+  for (int round = 0; round < 2; ++round) expect_whole(*open());
+  EXPECT_EQ(contents(path_)[63], kSchemaVersion);
+  EXPECT_THAT(check_store(path_)->damages, IsEmpty());
+}
+
+TEST_F(SecondLayout, IsCheckedAndCopiedAsItIs) {
+  const auto report = check_store(path_);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_THAT(report->damages, IsEmpty());
+  EXPECT_EQ(report->unfinished, 2u);
+  EXPECT_EQ(report->ended, 6u);
+  EXPECT_EQ(report->purged, 3u);
+  const std::string copy = folder_.file("copy.db");
+  ASSERT_TRUE(backup_store(path_, copy));
+  EXPECT_EQ(contents(copy)[63], 2);
+  EXPECT_EQ(contents(path_)[63], 2);
+  const std::string restored = folder_.file("restored.db");
+  ASSERT_TRUE(restore_store(copy, restored));
+  path_ = restored;
+  expect_whole(*open());
+}
+
+TEST_F(SecondLayout, IsLeftAsItWasIfItCannotBeMigrated) {
+  {
+    const NoRoom full;
+    refused();
+  }
+  EXPECT_EQ(contents(path_)[63], 2);
+  expect_whole(*open());
 }
 
 }  // namespace

@@ -2,10 +2,8 @@
 #include "broker/store/log_table.h"
 
 #include <gmock/gmock.h>
-#include <sys/resource.h>
 
 #include <array>
-#include <csignal>
 
 #include "broker/store/memory_store.h"
 #include "broker/store/sqlite_schema.h"
@@ -256,27 +254,6 @@ class Lives {
   uint32_t noise_;
   uint64_t seq_ = 0, purge_ = 0, forgotten_ = 0;
   std::vector<uint64_t> open_, ended_;
-};
-
-// No file may grow, nor be written behind its first bytes: as if the disk were full.
-class NoRoom {
- public:
-  NoRoom() {
-    ::getrlimit(RLIMIT_FSIZE, &before_);
-    old_ = std::signal(SIGXFSZ, SIG_IGN);
-    const rlimit none{0, before_.rlim_max};
-    ::setrlimit(RLIMIT_FSIZE, &none);
-  }
-  NoRoom(const NoRoom&) = delete;
-  NoRoom& operator=(const NoRoom&) = delete;
-  ~NoRoom() {
-    ::setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, old_);
-  }
-
- private:
-  rlimit before_{};
-  void (*old_)(int) = nullptr;
 };
 
 class LogTableModel : public LogTableTest, public testing::WithParamInterface<uint32_t> {
