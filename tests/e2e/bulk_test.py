@@ -113,18 +113,18 @@ class Bulk(harness.GridCase):
         def echo(last, *args, **options):
             return self.submit("zgrid.echo", "--text", "{{job.index}}", "--array", f"1-{last}",
                                "--out", "one-run", *args, **options)
-        echo(20, "--run", "large")
+        echo(20, "--run", "mine")
         folder = self.grid.dir / "one-run"
         before = {path.name: path.read_text() for path in folder.iterdir()}
         for more in ([], ["--run", "other"], ["--key", "other"]):
             done = echo(3, *more, code=73)
-            for word in ("holds results of run large", "nothing was submitted"):
+            for word in ("holds results of run mine", "nothing was submitted"):
                 self.assertIn(word, done.err)
         self.assertEqual(self.grid.ok("jobs", "--run", "other", "--json").json["jobs"], [])
         self.assertEqual({path.name: path.read_text() for path in folder.iterdir()}, before)
         # Who names the run goes on with it, and hears of what is older.
-        done = echo(3, "--run", "large")
-        self.assertIn("also holds 17 results of run large", done.err)
+        done = echo(3, "--run", "mine")
+        self.assertIn("also holds 17 results of run mine", done.err)
         self.assertIn("the first of index 4", done.err)
         self.assertEqual(len(list(folder.iterdir())), 40)
 
