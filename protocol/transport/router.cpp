@@ -129,7 +129,7 @@ class ZmqRouter final : public Router {
 
   bool wait(Micros timeout, int other_fd) override {
     pollfd polled[] = {{}, {other_fd, POLLIN, 0}};
-    transport::wait_for(socket_.handle(), polled, timeout);
+    transport::wait_for(socket_.handle(), polled, timeout, &awake_);
     return polled[1].revents != 0;
   }
 
@@ -152,6 +152,7 @@ class ZmqRouter final : public Router {
 
   // The handler goes last: whoever shakes hands while the socket closes must still be judged.
   std::optional<ZapHandler> zap_;
+  transport::BusyPoll awake_;
   transport::Doorkeeper door_;
   zmq::socket_t socket_;
   std::optional<Monitor> monitor_;

@@ -106,7 +106,7 @@ void set_keepalive(zmq::socket_t& socket) {
 
 // As zmq_poll does it, with a third of its system calls: the descriptor becomes readable for what
 // comes after the events were asked for, and a wake-up for nothing costs the caller one look.
-void wait_for(void* socket, std::span<pollfd> polled, Micros timeout) {
+void wait_for(void* socket, std::span<pollfd> polled, Micros timeout, BusyPoll* awake) {
   int events = 0, fd = -1;
   size_t size = sizeof events;
   ZGRID_CHECK(zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0);
@@ -115,10 +115,7 @@ void wait_for(void* socket, std::span<pollfd> polled, Micros timeout) {
   }
   polled.front() = {fd, POLLIN, 0};
   if ((events & ZMQ_POLLIN) != 0) timeout = Micros{0};
-  const auto seconds = std::chrono::floor<Seconds>(timeout);
-  const timespec left{seconds.count(), std::chrono::nanoseconds(timeout - seconds).count()};
-  // It fails only for a signal, which ends the wait.
-  ::ppoll(polled.data(), polled.size(), &left, nullptr);
+  awake != nullptr ? awake->wait(polled, timeout) : poll_for(polled, timeout);
 }
 
 Result<void> check_endpoint(std::string_view endpoint, bool bindable) {

@@ -13,6 +13,7 @@
 
 #include "protocol/base/limits.h"
 #include "protocol/codec.h"
+#include "protocol/transport/busy_poll.h"
 #include "protocol/transport/socket.h"
 
 namespace zgrid::protocol {
@@ -61,7 +62,8 @@ void set_keepalive(zmq::socket_t& socket);
 
 // Sleeps until the socket may have a message, one of `polled` is readable, or the time is over. The
 // first of `polled` is for the socket's own descriptor; negative descriptors are passed over.
-void wait_for(void* socket, std::span<pollfd> polled, Micros timeout);
+// `awake`: of a socket whose answers are waited for awake.
+void wait_for(void* socket, std::span<pollfd> polled, Micros timeout, BusyPoll* awake = nullptr);
 
 // tcp:// and ipc:// only: an inproc:// peer would come in past CURVE. Errc::usage otherwise.
 // `bindable`: the port may be 0 or *.
