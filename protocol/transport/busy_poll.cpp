@@ -11,9 +11,9 @@ namespace {
 // Offering the core to nobody and asking once takes about one.
 constexpr Micros kOthersRan{60};
 
-Micros now() {
-  return std::chrono::duration_cast<Micros>(std::chrono::steady_clock::now().time_since_epoch());
-}
+using Clock = std::chrono::steady_clock;
+
+Micros since(Clock::time_point start) { return std::chrono::floor<Micros>(Clock::now() - start); }
 
 // Whether something came, or a signal, which ends a wait as well.
 bool came(std::span<pollfd> polled, Micros within) {
@@ -29,6 +29,10 @@ bool has_several_cores() {
 
 }  // namespace
 
+void poll_for(std::span<pollfd> polled, Micros timeout) {
+  static_cast<void>(came(polled, std::max(Micros{0}, timeout)));
+}
+
 bool AwakeRule::stays_awake() const { return ceded_ == 0 && trust_[last_two_] >= kTrusted; }
 
 void AwakeRule::waited(Micros time) {
@@ -40,37 +44,40 @@ void AwakeRule::waited(Micros time) {
   if (ceded_ > 0) --ceded_;
 }
 
-void poll_for(std::span<pollfd> polled, Micros timeout) {
-  static_cast<void>(came(polled, std::max(Micros{0}, timeout)));
+void AwakeRule::ceded() {
+  ceded_ = cede_next_;
+  cede_next_ = std::min(2 * cede_next_, kCededMax);
 }
 
 BusyPoll::BusyPoll() : has_other_cores_(has_several_cores()) {}
 
 void BusyPoll::wait(std::span<pollfd> polled, Micros timeout) {
-  if (timeout <= Micros{0} || !has_other_cores_) {
-    poll_for(polled, timeout);
-    return;
-  }
-  const Micros start = now();
+  if (timeout <= Micros{0} || !has_other_cores_) return poll_for(polled, timeout);
+  const auto start = Clock::now();
   if (!rule_.stays_awake() || !wait_awake(polled, std::min(timeout, AwakeRule::kAwake))) {
-    poll_for(polled, timeout - (now() - start));
+    poll_for(polled, timeout - since(start));
   }
-  rule_.waited(now() - start);
+  rule_.waited(since(start));
 }
 
 bool BusyPoll::wait_awake(std::span<pollfd> polled, Micros longest) {
-  const Micros start = now();
-  Micros last = start;
-  while (last - start < longest) {
-    if (came(polled, Micros{0})) return true;
-    ::sched_yield();
-    const Micros time = now();
-    if (time - last > kOthersRan) {
-      rule_.ceded();
-      return false;
+  const auto start = Clock::now();
+  auto offered = start;
+  do {
+    if (came(polled, Micros{0})) {
+      rule_.kept();
+      return true;
     }
-    last = time;
-  }
+    ::sched_yield();
+    const Micros gone = since(offered);
+    if (gone > kOthersRan) {
+      // It was they, perhaps, who made what we wait for.
+      const bool has_come = came(polled, Micros{0});
+      if (!has_come || gone > AwakeRule::kShort) rule_.ceded();
+      return has_come;
+    }
+    offered = Clock::now();
+  } while (offered - start < longest);
   return false;
 }
 

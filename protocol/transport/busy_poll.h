@@ -22,19 +22,22 @@ namespace zgrid::protocol::transport {
 class AwakeRule {
  public:
   // At most so long. An answer that comes at once, from another process on this machine, is here by
-  // then.
-  static constexpr Micros kAwake{100};
+  // then, even if every core on its way had to be woken.
+  static constexpr Micros kAwake{200};
   // A wait that was slept through is longer by the waking of several cores, and counts as short
   // up to this.
-  static constexpr Micros kShort{250};
-  // So many waits are slept through once others wanted the core.
-  static constexpr uint32_t kCededWaits = 64;
+  static constexpr Micros kShort{300};
+  // So many waits are slept through once others wanted the core; twice as many each time that
+  // happens again, up to the second.
+  static constexpr uint32_t kCededMin = 4, kCededMax = 256;
 
   [[nodiscard]] bool stays_awake() const;
   // A wait ended after so long, awake or not.
   void waited(Micros time);
-  // Others ran when this thread offered them its core.
-  void ceded() { ceded_ = kCededWaits; }
+  // It ended awake, and nobody wanted the core.
+  void kept() { cede_next_ = kCededMin; }
+  // Others ran for long when this thread offered them its core.
+  void ceded();
 
  private:
   static constexpr uint8_t kTrusted = 4;
@@ -44,7 +47,8 @@ class AwakeRule {
   // message comes soon after the one and late after the other.
   std::array<uint8_t, 4> trust_{};
   uint32_t last_two_ = 0;
-  uint32_t ceded_ = 0;
+  uint32_t ceded_ = 0;  // waits to be slept through
+  uint32_t cede_next_ = kCededMin;
 };
 
 // ppoll(2) without a signal mask. It may end early; negative timeouts are none.

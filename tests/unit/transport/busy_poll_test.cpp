@@ -48,16 +48,25 @@ TEST(AwakeRule, ALoopThatBecomesIdleFallsAsleepWithinAFewWaits) {
   EXPECT_LE(awake, 3);
 }
 
-TEST(AwakeRule, WhoHadToGiveUpTheCoreSleepsForAWhileThenTriesAgain) {
+// Waits until it is awake again.
+uint32_t slept(AwakeRule& rule) {
+  uint32_t waits = 0;
+  for (; !rule.stays_awake() && waits < 10'000; ++waits) rule.waited(kSoon);
+  return waits;
+}
+
+TEST(AwakeRule, WhoHadToGiveUpTheCoreSleepsForAWhileAndForLongerEachTime) {
   AwakeRule rule;
-  for (int i = 0; i < 10; ++i) rule.waited(kSoon);
-  ASSERT_TRUE(rule.stays_awake());
-  rule.ceded();
-  for (uint32_t i = 0; i < AwakeRule::kCededWaits; ++i) {
-    EXPECT_FALSE(rule.stays_awake()) << i;
-    rule.waited(kSoon);
+  EXPECT_GT(slept(rule), 0U);
+  for (uint32_t i = AwakeRule::kCededMin; i <= AwakeRule::kCededMax; i *= 2) {
+    rule.ceded();
+    EXPECT_EQ(slept(rule), i);
   }
-  EXPECT_TRUE(rule.stays_awake());
+  rule.ceded();
+  EXPECT_EQ(slept(rule), AwakeRule::kCededMax);
+  rule.kept();
+  rule.ceded();
+  EXPECT_EQ(slept(rule), AwakeRule::kCededMin) << "the core had become free";
 }
 
 class BusyPollTest : public ::testing::Test {
