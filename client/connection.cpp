@@ -39,7 +39,7 @@ void Connection::submit(Submission submission, const SubmitFlags& flags, MonoTim
     invalid_.push_back({submission.entry.id, ok.error()});
     return;
   }
-  if (flags.watch) watched_.emplace(submission.entry.id, flags.events);
+  if (flags.watch) watched_.set(submission.entry.id, flags.events);
   outbox_.add(std::move(submission), flags, deadline);
 }
 
@@ -47,7 +47,7 @@ void Connection::add_call(Call call) { calls_.emplace(next_request_++, std::move
 
 void Connection::watch(std::vector<JobId> jobs, bool events, MonoTime deadline, WatchDone done) {
   ZGRID_CHECK(jobs.size() <= limits::kIdsMax);
-  for (const JobId& job : jobs) watched_.insert_or_assign(job, events);
+  for (const JobId& job : jobs) watched_.set(job, events);
   add_watch(std::move(jobs), events, deadline, std::move(done));
 }
 
@@ -75,7 +75,7 @@ void Connection::withdraw() {
 std::vector<JobId> Connection::watched_jobs() const {
   std::vector<JobId> jobs;
   jobs.reserve(watched_.size());
-  for (const auto& [job, events] : watched_) jobs.push_back(job);
+  watched_.for_each([&](const JobId& job, uint64_t) { jobs.push_back(job); });
   return jobs;
 }
 
@@ -251,11 +251,11 @@ void Connection::rewatch() {
     const auto ask = [&] {
       if (!jobs.empty()) add_watch(std::exchange(jobs, {}), events, MonoTime::never(), nullptr);
     };
-    for (const auto& [job, with_events] : watched_) {
-      if (with_events != events || pending.contains(job)) continue;
+    watched_.for_each([&](const JobId& job, uint64_t with_events) {
+      if ((with_events != 0) != events || pending.contains(job)) return;
       jobs.push_back(job);
       if (jobs.size() == limits::kBatchItemsMax) ask();
-    }
+    });
     ask();
   }
 }

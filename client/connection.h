@@ -19,6 +19,7 @@
 #include "client/clock.h"
 #include "client/links.h"
 #include "client/outbox.h"
+#include "protocol/base/flat_map.h"
 
 namespace zgrid::client {
 
@@ -166,16 +167,16 @@ class Connection {
   void finish_all(const Error& error);
   void rewatch();
   [[nodiscard]] bool has_unsent() const;
-  [[nodiscard]] bool is_pinned() const { return !watched_.empty() || !outbox_.empty(); }
+  [[nodiscard]] bool is_pinned() const { return !watched_.size() == 0 || !outbox_.empty(); }
   [[nodiscard]] Millis sleep_for(Millis max_wait, MonoTime now) const;
 
   Options options_;
   Listener& listener_;
   Links links_;
   Outbox outbox_;
-  std::vector<Outbox::Refusal> invalid_;     // found at submit(), reported by the next run()
-  std::map<uint64_t, Call> calls_;           // by request number
-  std::unordered_map<JobId, bool> watched_;  // with its events?
+  std::vector<Outbox::Refusal> invalid_;  // found at submit(), reported by the next run()
+  std::map<uint64_t, Call> calls_;        // by request number
+  FlatMap<JobId, IdTailHash> watched_;    // with its events?
   // Results that came before the acknowledgement that tells whose they are.
   std::unordered_map<JobId, protocol::Results> early_;
   uint64_t next_request_ = 1;

@@ -50,7 +50,7 @@ void Connection::on_accepted(const protocol::JobEntry& entry, const protocol::Su
   accepted.children = item->children;
   if (flags.watch && (accepted.job != entry.id || !item->children.empty())) {
     watched_.erase(entry.id);
-    if (item->children.empty()) watched_.emplace(accepted.job, flags.events);
+    if (item->children.empty()) watched_.set(accepted.job, flags.events);
   }
   listener_.on_accepted(accepted);
   if (!flags.watch) return;
@@ -80,7 +80,7 @@ void Connection::on(protocol::Results& results) {
     const auto& worker =
         entry.worker < results.workers.size() ? results.workers[entry.worker] : kNobody;
     const auto& head = entry.head < results.heads.size() ? results.heads[entry.head] : kNoHead;
-    if (watched_.erase(entry.job) > 0) {
+    if (watched_.erase(entry.job)) {
       listener_.on_result({entry, head, worker});
     } else if (!outbox_.empty() && early_.size() < kEarlyMax) {
       protocol::Results kept;
@@ -97,7 +97,7 @@ void Connection::on(protocol::Results& results) {
 
 void Connection::on(protocol::Events& events) {
   for (auto& item : events.items) {
-    if (watched_.contains(item.job)) listener_.on_event(item.job, item.attempt, item.event);
+    if (watched_.find(item.job)) listener_.on_event(item.job, item.attempt, item.event);
   }
 }
 
@@ -109,7 +109,7 @@ void Connection::on(protocol::WatchAck& ack) {
   Call call = std::move(found->second);
   calls_.erase(found);
   for (const auto& item : ack.items) {
-    if (!item.known && watched_.erase(item.job) > 0) listener_.on_unknown(item.job);
+    if (!item.known && watched_.erase(item.job)) listener_.on_unknown(item.job);
   }
   if (call.on_watch) call.on_watch(std::move(ack.items));
 }

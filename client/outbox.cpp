@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "protocol/base/check.h"
 #include "protocol/base/units.h"
@@ -100,6 +101,7 @@ Outbox::Batch& Outbox::open_batch(const SubmitFlags& flags, MonoTime deadline) {
   submit.events = flags.events;
   submit.rerun_failed = flags.rerun_failed;
   batch.message = std::move(submit);
+  earliest_ = std::min(earliest_, deadline);
   open_ = true;
   meter_.reset();
   spec_index_.clear();
@@ -134,7 +136,10 @@ void Outbox::add(Submission submission, const SubmitFlags& flags, MonoTime deadl
 
 void Outbox::flush(uint64_t session, uint64_t& next_request,
                    const std::function<bool(const protocol::Message&)>& send) {
-  for (auto& [key, batch] : batches_) {
+  if (session != std::exchange(session_, session)) unsent_from_ = 0;
+  for (auto at = batches_.lower_bound(unsent_from_); at != batches_.end(); ++at) {
+    auto& [key, batch] = *at;
+    unsent_from_ = key;
     if (batch.session == session) continue;
     if (batch.session == 0) {
       batch.submit().request = next_request;
@@ -148,16 +153,19 @@ void Outbox::flush(uint64_t session, uint64_t& next_request,
     batch.session = session;
     open_ = false;  // only the last batch can be open, and what was sent takes no more
   }
+  unsent_from_ = next_key_;
 }
 
 void Outbox::doubt_all() {
+  unsent_from_ = 0;
   for (auto& [key, batch] : batches_) {
     if (batch.session != 0) batch.session = kDoubtful;
   }
 }
 
 bool Outbox::has_unsent(uint64_t session) const {
-  return std::any_of(batches_.rbegin(), batches_.rend(),
+  const auto first = session == session_ ? batches_.lower_bound(unsent_from_) : batches_.begin();
+  return std::any_of(first, batches_.end(),
                      [&](const auto& item) { return item.second.session != session; });
 }
 
@@ -216,8 +224,11 @@ std::vector<Outbox::Refusal> Outbox::on_time(MonoTime now) {
       add(std::move(retry.submission), retry.flags, retry.deadline);
     }
   }
+  if (now < earliest_) return refused;
+  earliest_ = MonoTime::never();
   for (auto batch = batches_.begin(); batch != batches_.end();) {
     if (batch->second.deadline > now) {
+      earliest_ = std::min(earliest_, batch->second.deadline);
       ++batch;
       continue;
     }
@@ -248,6 +259,7 @@ std::vector<Outbox::Refusal> Outbox::fail_all(const Error& error) {
     refused.back().error.effect = Effect::none;
   }
   batches_.clear();
+  earliest_ = MonoTime::never();
   by_request_.clear();
   retries_.clear();
   open_ = false;
@@ -255,9 +267,7 @@ std::vector<Outbox::Refusal> Outbox::fail_all(const Error& error) {
 }
 
 MonoTime Outbox::deadline() const {
-  MonoTime earliest = retries_.empty() ? MonoTime::never() : retries_.begin()->first;
-  for (const auto& [key, batch] : batches_) earliest = std::min(earliest, batch.deadline);
-  return earliest;
+  return retries_.empty() ? earliest_ : std::min(earliest_, retries_.begin()->first);
 }
 
 std::unordered_set<JobId> Outbox::pending() const {

@@ -74,6 +74,7 @@ class Outbox {
   // Takes everything, because the connection is over.
   std::vector<Refusal> fail_all(const Error& error);
 
+  // on_time() has nothing to do before; it may have nothing to do then, too.
   [[nodiscard]] MonoTime deadline() const;
   [[nodiscard]] bool empty() const { return batches_.empty() && retries_.empty(); }
   // The latest reason for which submits wait for another try; null: none does.
@@ -109,6 +110,10 @@ class Outbox {
 
   // In order of submission; the last one is open while `meter_` counts for it.
   std::map<uint64_t, Batch> batches_;
+  // Of a hundred thousand jobs in flight few are new and none is late, each turn: what comes before
+  // `unsent_from_` was sent in `session_`, and no deadline is before `earliest_`.
+  uint64_t session_ = 0, unsent_from_ = 0;
+  MonoTime earliest_ = MonoTime::never();
   uint64_t next_key_ = 1;
   bool open_ = false;
   protocol::BatchMeter meter_;

@@ -173,6 +173,13 @@ size_t History::home(const JobId& id) const {
   return static_cast<size_t>(hash_of(id)) & (slots_.size() - 1);
 }
 
+void History::prefetch(const JobId& id) const {
+  if (slots_.empty()) return;
+  const size_t slot = home(id);
+  __builtin_prefetch(&tags_[slot]);
+  __builtin_prefetch(&slots_[slot]);
+}
+
 size_t History::slot_of(const JobId& id) const {
   const uint64_t hash = hash_of(id);
   const uint8_t tag = tag_of(hash);

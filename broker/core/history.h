@@ -38,6 +38,9 @@ class History {
   // Null if it is unknown, or forgotten.
   [[nodiscard]] const Past* find(const JobId& id) const;
 
+  // Has the processor fetch what find() and add() will look at first.
+  void prefetch(const JobId& id) const;
+
   // The newest end. `key` and `children` may be empty.
   void add(const Past& past, std::string key, std::vector<JobId> children);
   // Recovery, in this order: purged rows by number, then ended jobs in any order, then sort().

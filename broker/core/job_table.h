@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -11,16 +10,6 @@
 #include "protocol/base/ids.h"
 
 namespace zgrid::broker {
-
-// The tail of an id is random, or counts, if a foreign client makes it.
-struct IdTailHash {
-  uint64_t operator()(const JobId& id) const {
-    uint64_t bits = 0;
-    std::memcpy(&bits, id.bytes.data() + 8, sizeof bits);
-    bits = (bits ^ bits >> 32) * 0x9e3779b97f4a7c15u;
-    return bits ^ bits >> 32;
-  }
-};
 
 template <class Job>
 class JobTable {
@@ -38,6 +27,7 @@ class JobTable {
     return place ? at(*place) : nullptr;
   }
   [[nodiscard]] bool contains(const JobId& id) const { return places_.find(id).has_value(); }
+  void prefetch(const JobId& id) const { places_.prefetch(id); }
   [[nodiscard]] size_t size() const { return places_.size(); }
 
   // A job as it is made, but for its id, which must be new.

@@ -92,6 +92,11 @@ int severity(JobStatus status) {
 
 Job* find_job(State& s, const JobId& id) { return s.jobs.find(id); }
 
+void prefetch_job(const State& s, const JobId& id) {
+  s.jobs.prefetch(id);
+  s.history.prefetch(id);
+}
+
 void set_status(State& s, Job& job, JobStatus status) {
   --s.by_status[static_cast<size_t>(job.status)];
   job.status = status;

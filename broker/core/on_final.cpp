@@ -85,6 +85,7 @@ void on_final(State& s, Worker& worker, Final&& m) {
   if (m.window != 0) {
     worker.window = std::clamp(m.window, worker.slots, std::max(worker.slots, limits::kWindowMax));
   }
+  for (const FinalEntry& entry : m.items) prefetch_job(s, entry.token.job);
   for (FinalEntry& entry : m.items) {
     Job* job = current(s, worker, entry.token);
     if (job != nullptr) {

@@ -268,6 +268,7 @@ void on_submit(State& s, SessionId session, ClientSession& client, Submit&& m) {
     specs.push_back(problems.back() ? nullptr : intern(s, spec, {}));
     if (specs.back() != nullptr) acquire(specs.back());  // held while the list is taken
   }
+  for (const JobEntry& entry : m.jobs) prefetch_job(s, entry.id);
   for (uint32_t i = 0; i < m.jobs.size(); ++i) {
     const JobEntry& entry = m.jobs[i];
     if (specs[entry.spec] == nullptr) {

@@ -338,6 +338,9 @@ void recall_excess(State& s);
 // ---- jobs (lifecycle.cpp) -------------------------------------------------------------
 
 Job* find_job(State& s, const JobId& id);
+// For a list of jobs that will each be looked for: of a million, few are in the processor's cache,
+// and it can wait for all of them at once.
+void prefetch_job(const State& s, const JobId& id);
 void set_status(State& s, Job& job, JobStatus status);
 void put_state(State& s, const Job& job);
 void detach_from_worker(State& s, Job& job);

@@ -39,9 +39,13 @@ class FlatMap {
     return entry.value;
   }
 
-  void erase(const Key& key) {
+  // Has the processor fetch what find() will look at.
+  void prefetch(const Key& key) const { __builtin_prefetch(&entries_[home(key)]); }
+
+  // Whether it was there.
+  bool erase(const Key& key) {
     size_t hole = place(key);
-    if (entries_[hole].value == kEmpty) return;
+    if (entries_[hole].value == kEmpty) return false;
     // Whatever was pushed past the hole moves up, so that no search ends early.
     const size_t mask = entries_.size() - 1;
     for (size_t next = (hole + 1) & mask; entries_[next].value != kEmpty;
@@ -55,6 +59,7 @@ class FlatMap {
     entries_[hole] = Entry{};
     --size_;
     if (entries_.size() > kCapacityMin && size_ * 8 < entries_.size()) resize(entries_.size() / 2);
+    return true;
   }
 
   void clear() {

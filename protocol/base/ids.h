@@ -47,6 +47,18 @@ using StoreId = Id<struct StoreTag>;    // random, one per store
 using Nonce = Id<struct NonceTag>;      // random, one per attempt; fences
 using Hash128 = Id<struct HashTag>;     // a keyed hash of a job's body
 
+// For tables in one piece of memory. The tail of an id is random, or counts, if a foreign client
+// makes it.
+struct IdTailHash {
+  template <class Tag>
+  uint64_t operator()(const Id<Tag>& id) const {
+    uint64_t bits = 0;
+    std::memcpy(&bits, id.bytes.data() + 8, sizeof bits);
+    bits = (bits ^ bits >> 32) * 0x9e3779b97f4a7c15u;
+    return bits ^ bits >> 32;
+  }
+};
+
 // A UUIDv7 (RFC 9562) from milliseconds since 1970 and 10 random bytes.
 JobId make_job_id(int64_t unix_ms, const std::array<uint8_t, 10>& random);
 
