@@ -1,10 +1,11 @@
 // What this machine does without any broker, to measure against.
 //
 //   bench_machine append FOLDER [COUNT [REST_US]]
-//                                             one synced append of 200 bytes: to a log that was
-//                                             grown beforehand, and to a file that grows with it;
-//                                             each after a rest, since a disk that had nothing to
-//                                             do answers more slowly than one that is kept busy
+//                                             200 bytes written and synced: over what a file has
+//                                             (p50_us, p99_us), and at its end, so that it grows
+//                                             (growing_p50_us); each after a rest, since a disk
+//                                             that had nothing to do answers more slowly than one
+//                                             that is kept busy
 //   bench_machine spawn SLOTS [COUNT]         starting `true` and waiting for it, SLOTS at once
 //   bench_machine run COUNT PROGRAM [ARG…]    starting a program until it has ended, one at a time
 //
@@ -62,7 +63,7 @@ std::vector<double> appends(const std::string& folder, size_t count, int rest_us
 
 int append(const std::string& folder, size_t count, int rest_us) {
   const std::vector<double> grown = appends(folder, count, rest_us, true);
-  const std::vector<double> growing = appends(folder, count / 4 + 1, rest_us, false);
+  const std::vector<double> growing = appends(folder, count, rest_us, false);
   std::printf(
       "{\"what\":\"append\",\"bytes\":%zu,\"count\":%zu,\"rest_us\":%d,\"p50_us\":%.1f,"
       "\"p99_us\":%.1f,\"growing_p50_us\":%.1f}\n",
