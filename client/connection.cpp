@@ -39,15 +39,19 @@ void Connection::submit(Submission submission, const SubmitFlags& flags, MonoTim
     invalid_.push_back({submission.entry.id, ok.error()});
     return;
   }
-  if (flags.watch) watched_.set(submission.entry.id, flags.events);
+  if (flags.watch) follow(submission.entry.id, flags.events);
   outbox_.add(std::move(submission), flags, deadline);
+}
+
+void Connection::follow(const JobId& job, bool events) {
+  watched_.set(job, events || watched_.find(job).value_or(0) != 0 ? 1 : 0);
 }
 
 void Connection::add_call(Call call) { calls_.emplace(next_request_++, std::move(call)); }
 
 void Connection::watch(std::vector<JobId> jobs, bool events, MonoTime deadline, WatchDone done) {
   ZGRID_CHECK(jobs.size() <= limits::kIdsMax);
-  for (const JobId& job : jobs) watched_.set(job, events);
+  for (const JobId& job : jobs) follow(job, events);
   add_watch(std::move(jobs), events, deadline, std::move(done));
 }
 

@@ -159,6 +159,8 @@ class Connection {
   void on(protocol::Answer& answer);
   void on_accepted(const protocol::JobEntry& entry, const protocol::SubmitAck::Item* item,
                    const SubmitFlags& flags);
+  // With its events if any wish for it asks for them, as the broker keeps it.
+  void follow(const JobId& job, bool events);
   void on_new_session();
   void report_early(const JobId& job);
   void send_all(MonoTime now);
@@ -167,7 +169,7 @@ class Connection {
   void finish_all(const Error& error);
   void rewatch();
   [[nodiscard]] bool has_unsent() const;
-  [[nodiscard]] bool is_pinned() const { return !watched_.size() == 0 || !outbox_.empty(); }
+  [[nodiscard]] bool is_pinned() const { return watched_.size() != 0 || !outbox_.empty(); }
   [[nodiscard]] Millis sleep_for(Millis max_wait, MonoTime now) const;
 
   Options options_;

@@ -50,7 +50,7 @@ void Connection::on_accepted(const protocol::JobEntry& entry, const protocol::Su
   accepted.children = item->children;
   if (flags.watch && (accepted.job != entry.id || !item->children.empty())) {
     watched_.erase(entry.id);
-    if (item->children.empty()) watched_.set(accepted.job, flags.events);
+    if (item->children.empty()) follow(accepted.job, flags.events);
   }
   listener_.on_accepted(accepted);
   if (!flags.watch) return;

@@ -10,7 +10,7 @@ from harness import peers
 from harness.lab import Grid, stop
 
 LATENCY_JOBS = 4000
-JOB_US = 200  # of the disk's rest between two jobs that are alone: what a job takes in memory
+JOB_US = 150  # of the disk's rest between two jobs that are alone: what a job takes in memory
 BATCH = 256  # jobs in a frame of the batched proxy: what a worker of ours is given ahead
 TEN_KIB = 10 * 1024
 
@@ -92,7 +92,7 @@ def latency(lab, jobs=LATENCY_JOBS, appends=1000):
             "zgrid, SQLite": p50(zgrid(lab, "sqlite"), *one),
             "one synced append": append("growing_p50_us", JOB_US),
             "one synced overwrite": append("p50_us", JOB_US),
-            "the same back to back": append("p50_us", 0),
+            "synced overwrites, back to back": append("p50_us", 0),
         }
         yield Group("latency one at a time, p50", "µs", sides, {
             "latency-memory": over("zgrid, memory", "raw CURVE proxy"),

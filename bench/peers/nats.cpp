@@ -1,6 +1,8 @@
 // The NATS protocol: lines of text, payloads with their length. Request and reply as its clients
 // do it, and a JetStream work queue: published with an acknowledgement, stored in a file, pushed to
 // the workers, acknowledged by them after the result was sent.
+#include <poll.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -48,6 +50,12 @@ class Connection {
   bool has_message() {
     while (stream_.has_line() && !stream_.has_line(kMessage)) on_line(stream_.line());
     return stream_.has_line(kMessage);
+  }
+  // The same after at most so long.
+  bool waits_message(int milliseconds) {
+    pollfd readable{stream_.fd(), POLLIN, 0};
+    if (!has_message() && ::poll(&readable, 1, milliseconds) > 0) stream_.receive();
+    return has_message();
   }
   // The next message.
   const Message& next() {
@@ -118,6 +126,11 @@ class Requests final : public Target {
       : connection_(options.port), payload_(options.load.payload, 'x') {
     connection_.subscribe("_INBOX.bench.*");
     connection_.settle();
+    // What nobody has subscribed to yet is dropped: the load begins once a worker answers.
+    do {
+      connection_.publish("work", kKnock, "");
+      connection_.flush();
+    } while (!connection_.waits_message(20));
   }
   void submit() override {
     connection_.publish("work", "_INBOX.bench." + std::to_string(++sent_), payload_);
@@ -126,13 +139,17 @@ class Requests final : public Target {
   size_t wait() override {
     size_t done = 0;
     do {
-      if (connection_.next().payload.size() != payload_.size()) die("a wrong result");
+      const Message& message = connection_.next();
+      if (message.subject == kKnock) continue;
+      if (message.payload.size() != payload_.size()) die("a wrong result");
       ++done;
-    } while (connection_.has_message());
+    } while (done == 0 || connection_.has_message());
     return done;
   }
 
  private:
+  static constexpr std::string_view kKnock = "_INBOX.bench.knock";
+
   Connection connection_;
   std::string payload_;
   size_t sent_ = 0;

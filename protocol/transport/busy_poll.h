@@ -34,9 +34,9 @@ class AwakeRule {
   [[nodiscard]] bool stays_awake() const;
   // A wait ended after so long, awake or not.
   void waited(Micros time);
-  // It ended awake, and nobody wanted the core.
+  // A wait ended awake after the core was offered, and nobody wanted it.
   void kept() { cede_next_ = kCededMin; }
-  // Others ran for long when this thread offered them its core.
+  // Others ran for long when this thread offered them its core. waited() follows.
   void ceded();
 
  private:

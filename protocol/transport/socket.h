@@ -126,8 +126,8 @@ class Router {
 
   // Readable (edge-triggered as ZMQ_FD is: after a wake-up, receive until false) or use wait().
   [[nodiscard]] virtual int fd() const = 0;
-  // Sleeps until a message waits, `other_fd` (if not negative) is readable, or the time is over.
-  // True if `other_fd` is readable.
+  // Until a message waits, `other_fd` (if not negative) is readable, or the time is over; the first
+  // moment of it awake where that pays (busy_poll.h). True if `other_fd` is readable.
   virtual bool wait(Micros timeout, int other_fd) = 0;
 
   // While few file descriptors are left, nobody new is let in over TCP; who is connected stays so.

@@ -62,7 +62,7 @@ void set_keepalive(zmq::socket_t& socket);
 
 // Sleeps until the socket may have a message, one of `polled` is readable, or the time is over. The
 // first of `polled` is for the socket's own descriptor; negative descriptors are passed over.
-// `awake`: of a socket whose answers are waited for awake.
+// `awake`: may look again and again before it sleeps; null: it sleeps at once.
 void wait_for(void* socket, std::span<pollfd> polled, Micros timeout, BusyPoll* awake = nullptr);
 
 // tcp:// and ipc:// only: an inproc:// peer would come in past CURVE. Errc::usage otherwise.

@@ -14,13 +14,13 @@ namespace {
 using namespace std::chrono_literals;
 using protocol::Message;
 
-constexpr uint64_t kFirst = 1, kSecond = 2;
+constexpr uint64_t kFirst = 1, kSecond = 2, kThird = 3;
 
 class OutboxTest : public ::testing::Test {
  protected:
   static MonoTime at(Micros time) { return MonoTime{time}; }
 
-  // Far enough apart from the others not to share their message.
+  // Give deadlines that are over kDeadlineSpread apart: each job gets a message of its own.
   JobId add(MonoTime deadline) {
     JobSpec spec;
     spec.service = "zgrid.echo";
@@ -78,6 +78,14 @@ TEST_F(OutboxTest, AnotherSessionAndADoubtSendEverythingAgain) {
   EXPECT_TRUE(outbox_.has_unsent(kSecond));
   EXPECT_EQ(flush(kSecond), 2);
   EXPECT_EQ(last_request_, 2U) << "under the numbers they had";
+}
+
+TEST_F(OutboxTest, ASessionThatEndsWithinAFlushLeavesNothingBehind) {
+  for (const auto deadline : {1s, 2s, 3s}) add(at(deadline));
+  EXPECT_EQ(flush(kFirst, 2), 2);
+  EXPECT_EQ(flush(kSecond, 1), 1);
+  EXPECT_EQ(flush(kThird), 3);
+  EXPECT_FALSE(outbox_.has_unsent(kThird));
 }
 
 TEST_F(OutboxTest, EachBatchIsLateAtItsOwnTimeWhateverOrderTheyCameIn) {

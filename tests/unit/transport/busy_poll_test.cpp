@@ -15,7 +15,8 @@ namespace {
 constexpr Micros kSoon{80}, kLate{5000};
 
 // How many of the last `of` waits were begun awake, when waits of these lengths take turns.
-int awake_of_last(int of, const std::vector<Micros>& turns, AwakeRule rule = {}) {
+int awake_of_last(int of, const std::vector<Micros>& turns) {
+  AwakeRule rule;
   int awake = 0;
   for (int i = 0; i < 100; ++i) {
     if (i >= 100 - of && rule.stays_awake()) ++awake;
@@ -55,17 +56,22 @@ uint32_t slept(AwakeRule& rule) {
   return waits;
 }
 
+void cede(AwakeRule& rule) {
+  rule.ceded();
+  rule.waited(kSoon);
+}
+
 TEST(AwakeRule, WhoHadToGiveUpTheCoreSleepsForAWhileAndForLongerEachTime) {
   AwakeRule rule;
   EXPECT_GT(slept(rule), 0U);
   for (uint32_t i = AwakeRule::kCededMin; i <= AwakeRule::kCededMax; i *= 2) {
-    rule.ceded();
+    cede(rule);
     EXPECT_EQ(slept(rule), i);
   }
-  rule.ceded();
+  cede(rule);
   EXPECT_EQ(slept(rule), AwakeRule::kCededMax);
   rule.kept();
-  rule.ceded();
+  cede(rule);
   EXPECT_EQ(slept(rule), AwakeRule::kCededMin) << "the core had become free";
 }
 
