@@ -64,10 +64,9 @@ Why nobody_of_that_name(const State& s, const std::vector<Candidate>& seen,
   }
   why.reason = "no worker is called '" + listed(unknown) + "'";
   const auto like = nearest(unknown.empty() ? "" : unknown.front(), known);
-  why.fix = (like ? "did you mean '" + *like + "'? " : "") +
-            std::string(
-                "Start that worker, or cancel the job and submit it --on another "
-                "(`zgrid workers` lists them)");
+  why.fix =
+      (like ? "did you mean '" + *like + "'? Start" : std::string("start")) +
+      " that worker, or cancel the job and submit it --on another (`zgrid workers` lists them)";
   return why;
 }
 

@@ -42,6 +42,8 @@ std::vector<uint64_t> documents_in(const std::string& path) {
 
 // Nothing if it is no whole document: a power cut leaves such ones.
 std::optional<Json> read_document(const std::string& path) {
+  std::error_code unknown;  // a pipe of that name would keep us waiting
+  if (!std::filesystem::is_regular_file(path, unknown)) return std::nullopt;
   std::ifstream file(path, std::ios::binary);
   const std::string text((std::istreambuf_iterator<char>(file)), {});
   auto document = Json::parse(text);
