@@ -5,10 +5,13 @@
 #include <linux/filter.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <system_error>
+#include <thread>
 
 namespace zgrid::protocol::transport {
 namespace {
@@ -59,24 +62,26 @@ void pass_packets(int fd) {
   ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
 }
 
-// Those who wait to be accepted would still be: libzmq takes them one after the other.
-void turn_away(int fd) {
+// Accepts and hangs up. Not by the library's calls: tools that keep books of descriptors know only
+// of one table.
+void refuse_waiting(int listener) {
   for (int i = 0; i < kTurnedAwayMax; ++i) {
-    const int newcomer = ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    const long newcomer = ::syscall(SYS_accept4, listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (newcomer < 0) return;
-    ::close(newcomer);
+    ::syscall(SYS_close, newcomer);
   }
 }
 
-int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+// The same for a thread that ends then: it leaves the process's descriptors for a table of its own
+// that holds nothing but the listener, so that accept() has numbers to give. One that is set aside
+// in the common table would be taken by libzmq, which asks all the time.
+void refuse_in_own_table(int listener) {
+  const auto fd = static_cast<unsigned>(listener);
+  if (::close_range(fd + 1, ~0U, CLOSE_RANGE_UNSHARE) == 0 && fd > 0) ::close_range(0, fd - 1, 0);
+  refuse_waiting(listener);
+}
 
 }  // namespace
-
-Doorkeeper::Doorkeeper() : spare_(open_spare()) {}
-
-Doorkeeper::~Doorkeeper() {
-  if (spare_ >= 0) ::close(spare_);
-}
 
 void Doorkeeper::on_listening(int fd) {
   const std::lock_guard lock(mutex_);
@@ -108,19 +113,30 @@ void Doorkeeper::on_accepted() {
 void Doorkeeper::on_accept_failed(int error) {
   if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM) return;
   const std::lock_guard lock(mutex_);
-  close_doors();
+  if (!is_closed_) return close_doors();
+  if (std::chrono::steady_clock::now() - turned_away_at_ >= kTurnAwayEvery) turn_away();
 }
 
 void Doorkeeper::close_doors() {
   is_closed_ = true;
   unwatched_ = 0;
-  if (spare_ >= 0) ::close(spare_);
+  for (const int fd : listeners_) {
+    if (is_tcp_listener(fd)) drop_packets(fd);
+  }
+  turn_away();
+}
+
+// Those who wait already would still be accepted, one after the other, or tried for ever.
+void Doorkeeper::turn_away() {
   for (const int fd : listeners_) {
     if (!is_tcp_listener(fd)) continue;
-    drop_packets(fd);
-    turn_away(fd);
+    try {
+      std::thread(refuse_in_own_table, fd).join();
+    } catch (const std::system_error&) {  // no thread to be had: a number may be free all the same
+      refuse_waiting(fd);
+    }
   }
-  spare_ = open_spare();
+  turned_away_at_ = std::chrono::steady_clock::now();
 }
 
 void Doorkeeper::open_doors() {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <mutex>
 #include <vector>
@@ -26,9 +27,11 @@ class Doorkeeper {
   static constexpr size_t kReserve = 256;
   // Opening again costs a look at every descriptor.
   static constexpr Millis kLookEvery{200};
+  // libzmq tells of each accept() that failed, and may have tried thousands of times before those
+  // who waited were turned away; whoever still slips in waits so long for the next round.
+  static constexpr Millis kTurnAwayEvery{10};
 
-  Doorkeeper();
-  ~Doorkeeper();
+  Doorkeeper() = default;
   Doorkeeper(const Doorkeeper&) = delete;
   Doorkeeper& operator=(const Doorkeeper&) = delete;
 
@@ -44,13 +47,14 @@ class Doorkeeper {
  private:
   void close_doors();
   void open_doors();
+  void turn_away();
 
   std::mutex mutex_;
   std::vector<int> listeners_;
   std::atomic<bool> is_closed_{false};
   size_t unwatched_ = 0;  // how many more may come in before descriptors are counted again
-  int spare_ = -1;        // given up for accepting what nobody can take
   MonoTime next_look_{};
+  std::chrono::steady_clock::time_point turned_away_at_{};
 };
 
 }  // namespace zgrid::protocol::transport

@@ -6,9 +6,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/unit/transport/grid_fixture.h"
@@ -104,6 +106,34 @@ TEST_F(DoorkeeperTest, newcomers_wait_while_few_descriptors_are_left_and_members
   ASSERT_TRUE(router_gets(received));
   EXPECT_EQ(received.frames.at(0).view(), "me, too");
   exchange(*member);
+}
+
+// More at once than there is room for: libzmq meets the limit before the doorkeeper can act.
+TEST_F(DoorkeeperTest, a_crowd_that_comes_at_once_is_turned_away_and_accept_is_not_tried_for_ever) {
+  allow(100);
+  auto member = good_dealer();
+  exchange(*member);
+  std::atomic<bool> may_leave{false};
+  // In a table of descriptors of its own, as another process would.
+  std::thread crowd([&] {
+    ASSERT_EQ(close_range(3, ~0U, CLOSE_RANGE_UNSHARE), 0);
+    for (int i = 0; i < 120; ++i) come();
+    while (!may_leave) std::this_thread::sleep_for(Millis{1});
+    leave();
+  });
+  EXPECT_TRUE(eventually([&] { return is_closed(); }));
+  // Nobody waits any more: the failures come to an end, long before the first guest does (5 s).
+  uint64_t failed = router_->counts().accept_failed, quiet = 0;
+  EXPECT_TRUE(eventually([&] {
+    std::this_thread::sleep_for(Millis{20});
+    const uint64_t now = router_->counts().accept_failed;
+    quiet = std::exchange(failed, now) == now ? quiet + 1 : 0;
+    return quiet == 10;
+  }));
+  EXPECT_LT(failed, 5000U);
+  exchange(*member);
+  may_leave = true;
+  crowd.join();
 }
 
 }  // namespace
