@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "broker/core/id_index.h"
 #include "broker/store/job_store.h"
 
 namespace zgrid::broker {
@@ -39,7 +40,7 @@ class History {
   [[nodiscard]] const Past* find(const JobId& id) const;
 
   // Has the processor fetch what find() and add() will look at first.
-  void prefetch(const JobId& id) const;
+  void prefetch(const JobId& id) const { index_.prefetch(id); }
 
   // The newest end. `key` and `children` may be empty.
   void add(const Past& past, std::string key, std::vector<JobId> children);
@@ -65,7 +66,7 @@ class History {
   Forget forget_oldest(Each&& each) {
     Chunk chunk = std::move(chunks_.front());
     chunks_.pop_front();
-    for (const uint64_t place : chunk.places) {
+    for (const uint32_t place : chunk.places) {
       each(at(place), key_of(at(place).id));
       drop(place);
     }
@@ -89,37 +90,29 @@ class History {
   struct Chunk {
     uint64_t number = 0;
     GridTime at;
-    std::vector<uint64_t> places;
+    std::vector<uint32_t> places;
   };
 
-  [[nodiscard]] const Past& at(uint64_t place) const { return pasts_[place - first_]; }
-  [[nodiscard]] Past& at(uint64_t place) { return pasts_[place - first_]; }
+  // Places are counted up, and over.
+  [[nodiscard]] const Past& at(uint32_t place) const { return pasts_[place - first_]; }
+  [[nodiscard]] Past& at(uint32_t place) { return pasts_[place - first_]; }
+  [[nodiscard]] uint32_t end() const { return first_ + static_cast<uint32_t>(pasts_.size()); }
   [[nodiscard]] const std::string& key_of(const JobId& id) const;
-  uint64_t append(const Past& past, std::string key, std::vector<JobId> children);
-  void purge_place(uint64_t place, Purge& into, Chunk& chunk);
+  uint32_t append(const Past& past, std::string key, std::vector<JobId> children);
+  void purge_place(uint32_t place, Purge& into, Chunk& chunk);
   Purge open_purge(GridTime at, Chunk& chunk);
-  void drop(uint64_t place);
+  void drop(uint32_t place);
   void pop_forgotten();
 
-  // Places by id: open addressing, a power of two of slots, at most half of them in use.
-  // A slot holds place + 1, and 0 where it is free. Its tag, a byte of the id's hash that is never
-  // 0 where it is in use, tells most ids apart: an id that is not known is seldom looked at, and
-  // the tags of a million jobs stay in the processor's cache.
-  [[nodiscard]] size_t home(const JobId& id) const;
-  [[nodiscard]] size_t slot_of(const JobId& id) const;  // where it is, or where it belongs
-  void index(uint64_t place);
-  void put_into(size_t slot, uint64_t place);
-  void unindex(const JobId& id);
-  void grow();
+  [[nodiscard]] std::optional<uint32_t> place_of(const JobId& id) const;
 
   std::deque<Past> pasts_;
-  uint64_t first_ = 0;      // the place of pasts_.front()
-  uint64_t next_kept_ = 0;  // no kept job lies before this place
+  uint32_t first_ = 0;      // the place of pasts_.front()
+  uint32_t next_kept_ = 0;  // no kept job lies before this place
   std::deque<Chunk> chunks_;
   uint64_t next_number_ = 1;
   uint64_t kept_ = 0, kept_bytes_ = 0, known_ = 0;
-  std::vector<uint64_t> slots_;
-  std::vector<uint8_t> tags_;
+  IdIndex index_;
   // What few jobs have.
   std::unordered_map<JobId, std::string> keys_;
   std::unordered_map<JobId, std::vector<JobId>> children_;

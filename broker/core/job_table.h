@@ -1,71 +1,74 @@
-// The unfinished jobs by id. Their places in memory never change, and are used again.
+// The unfinished jobs by id. Their places in memory never change, and are used again; what a queue
+// took is kept for the next one.
 // Internal to the core. Threads: one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <vector>
 
-#include "protocol/base/flat_map.h"
-#include "protocol/base/ids.h"
+#include "broker/core/id_index.h"
 
 namespace zgrid::broker {
 
+// Job: has an `id`; Job{} holds nothing.
 template <class Job>
 class JobTable {
  public:
   JobTable() = default;
   JobTable(const JobTable&) = delete;
   JobTable& operator=(const JobTable&) = delete;
-  ~JobTable() {
-    for_each([](const Job& job) { delete &job; });
-  }
 
   // Null if there is none.
   [[nodiscard]] Job* find(const JobId& id) const {
-    const auto place = places_.find(id);
-    return place ? at(*place) : nullptr;
+    const auto place = place_of(id);
+    return place ? &at(*place) : nullptr;
   }
-  [[nodiscard]] bool contains(const JobId& id) const { return places_.find(id).has_value(); }
-  void prefetch(const JobId& id) const { places_.prefetch(id); }
-  [[nodiscard]] size_t size() const { return places_.size(); }
+  [[nodiscard]] bool contains(const JobId& id) const { return place_of(id).has_value(); }
+  void prefetch(const JobId& id) const { index_.prefetch(id); }
+  [[nodiscard]] size_t size() const { return index_.size(); }
 
   // A job as it is made, but for its id, which must be new.
   Job& add(const JobId& id) {
-    std::unique_ptr<Job> job;
-    if (spares_.empty()) {
-      job = std::make_unique<Job>();
-    } else {
-      job = std::move(spares_.back());
-      spares_.pop_back();
+    if (free_.empty()) {
+      const auto first = static_cast<uint32_t>(chunks_.size() * kChunk);
+      chunks_.push_back(std::make_unique<Chunk>());
+      for (uint32_t i = kChunk; i-- > 0;) free_.push_back(first + i);
     }
-    job->id = id;
-    Job& added = *job.release();
-    places_.set(id, static_cast<uint64_t>(reinterpret_cast<uintptr_t>(&added)));
-    return added;
+    const uint32_t place = free_.back();
+    free_.pop_back();
+    index_.add(id, place);
+    Job& job = at(place);
+    job.id = id;
+    return job;
   }
 
   void erase(Job& job) {
-    places_.erase(job.id);
-    std::unique_ptr<Job> gone(&job);
-    if (spares_.size() >= kSparesMax) return;
-    *gone = Job{};
-    spares_.push_back(std::move(gone));
+    const uint32_t place = *place_of(job.id);
+    index_.erase(job.id, place);
+    job = Job{};
+    free_.push_back(place);
   }
 
   // In no order that means anything: sort what must not depend on it.
   template <class Visit>
   void for_each(Visit&& visit) const {
-    places_.for_each([&](const JobId&, uint64_t place) { visit(*at(place)); });
+    index_.for_each([&](uint32_t place) { visit(at(place)); });
   }
 
  private:
-  static constexpr size_t kSparesMax = 4096;  // about what is in hand of a busy grid
+  static constexpr uint32_t kChunk = 1024;
+  using Chunk = std::array<Job, kChunk>;
 
-  static Job* at(uint64_t place) { return reinterpret_cast<Job*>(static_cast<uintptr_t>(place)); }
+  [[nodiscard]] Job& at(uint32_t place) const { return (*chunks_[place / kChunk])[place % kChunk]; }
+  [[nodiscard]] std::optional<uint32_t> place_of(const JobId& id) const {
+    return index_.find(id, [&](uint32_t place) { return at(place).id == id; });
+  }
 
-  FlatMap<JobId, IdTailHash> places_;
-  std::vector<std::unique_ptr<Job>> spares_;
+  std::vector<std::unique_ptr<Chunk>> chunks_;
+  std::vector<uint32_t> free_;  // the last that became free is the first to be used again
+  IdIndex index_;
 };
 
 }  // namespace zgrid::broker

@@ -102,8 +102,7 @@ struct Job {
   Owner* owner = nullptr;               // null: of a broadcast's child
   std::unique_ptr<JobExtra> extra;
 
-  Link<Job> queue_link;   // in RunQueue::jobs while queued
-  Link<Job> worker_link;  // in Worker::jobs while in hand
+  Link<Job> link;  // in RunQueue::jobs while queued, in Worker::jobs while in hand
 
   JobExtra& more() {
     if (!extra) extra = std::make_unique<JobExtra>();
@@ -111,8 +110,8 @@ struct Job {
   }
   [[nodiscard]] const JobSpec& spec() const { return entry->spec->job; }
 };
-using JobQueue = List<Job, &Job::queue_link>;
-using JobsInHand = List<Job, &Job::worker_link>;
+using JobQueue = List<Job, &Job::link>;
+using JobsInHand = List<Job, &Job::link>;
 
 // The queued jobs of one run, demand and priority: oldest first.
 struct RunQueue {
