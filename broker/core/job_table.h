@@ -33,7 +33,7 @@ class JobTable {
   Job& add(const JobId& id) {
     if (free_.empty()) {
       const auto first = static_cast<uint32_t>(chunks_.size() * kChunk);
-      chunks_.push_back(std::make_unique<Chunk>());
+      chunks_.push_back(std::make_unique_for_overwrite<Chunk>());  // each makes itself
       for (uint32_t i = kChunk; i-- > 0;) free_.push_back(first + i);
     }
     const uint32_t place = free_.back();
