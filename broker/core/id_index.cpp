@@ -7,7 +7,7 @@
 namespace zgrid::broker {
 
 void IdIndex::add(const JobId& id, uint32_t place) {
-  if ((size_ + 1) * 4 > slots_.size() * 3) resize(slots_.size() * 2);
+  if ((size_ + 1) * 2 > slots_.size()) resize(slots_.size() * 2);
   put({tag_of(id), place});
   ++size_;
 }

@@ -59,7 +59,7 @@ class IdIndex {
   void put(Slot slot);
   void resize(size_t capacity);
 
-  std::vector<Slot> slots_;  // a power of two, at most three quarters in use
+  std::vector<Slot> slots_;  // a power of two, at most half of them in use: most ids are new
   size_t size_ = 0;
 };
 
