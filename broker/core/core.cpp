@@ -211,6 +211,7 @@ void Core::receive(SessionId session, Role role, Message&& message) {
   if (role == Role::worker) {
     Worker* const worker = s.worker_of_session.find(session);
     if (worker == nullptr) return ask_for_hello(s, session);
+    prefetch(*worker);
     worker->last_seen = s.now.mono;
     worker->lease_until = s.now.mono + Micros(s.config.lease);
     return std::visit(FromWorker{s, *worker}, message);

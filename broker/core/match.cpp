@@ -161,6 +161,7 @@ void assign_from(State& s, Demand& demand, uint8_t priority) {
   while (Job* job = head_of(demand, priority)) {
     Worker* worker = find_candidate(s, demand);
     if (worker == nullptr) return;
+    if (const Worker* next = Candidates::next(worker)) prefetch(*next);
     if (demand.emptying == worker) stop_emptying(s, demand);
     end_turn_of_run(demand, priority);
     assign(s, *job, *worker);

@@ -111,14 +111,20 @@ void send_heartbeats(State& s) {
   if (s.now.mono < s.next_beat) return;
   if (s.beat_turn == 0) {
     forget_silent_clients(s);
-    s.beat_turns = 1 + std::min(s.worker_of_session.size() / kBeatsOfTurn, kBeatTurnsMax - 1);
+    s.beats.clear();
+    for (const auto& [id, worker] : s.workers) {
+      if (worker->online) s.beats.push_back(worker->session);
+    }
+    s.beat_turns = 1 + std::min(s.beats.size() / kBeatsOfTurn, kBeatTurnsMax - 1);
   }
   const Micros step = Micros(s.config.heartbeat) / static_cast<int64_t>(s.beat_turns);
   s.next_beat = s.next_beat + step;
   if (s.next_beat <= s.now.mono) s.next_beat = s.now.mono + step;  // this turn was late
-  for (const auto& [id, worker] : s.workers) {
-    if (!worker->online || worker->number % s.beat_turns != s.beat_turn) continue;
-    s.outbox.send(worker->session, Gate::free, Heartbeat{});
+  const size_t count = s.beats.size();
+  const size_t end = count * (s.beat_turn + 1) / s.beat_turns;
+  for (size_t i = count * s.beat_turn / s.beat_turns; i < end; ++i) {
+    const bool is_here = s.worker_of_session.find(s.beats[i]) != nullptr;
+    if (is_here) s.outbox.send(s.beats[i], Gate::free, Heartbeat{});
   }
   s.beat_turn = (s.beat_turn + 1) % s.beat_turns;
 }
