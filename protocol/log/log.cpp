@@ -57,7 +57,7 @@ std::string escaped(std::string_view text, std::string_view marks) {
   return out;
 }
 
-std::string quoted(std::string_view text) { return '"' + escaped(text, "\"\\") + '"'; }
+std::string in_quotes(std::string_view text) { return '"' + escaped(text, "\"\\") + '"'; }
 
 std::string as_text(std::string_view message, const Log::Fields& fields) {
   std::string line = escaped(message, "");
@@ -65,18 +65,18 @@ std::string as_text(std::string_view message, const Log::Fields& fields) {
     line += ' ';
     line += name;
     line += '=';
-    line += value.find_first_of(" \"\n") == std::string::npos ? escaped(value, "") : quoted(value);
+    line += value.find_first_of(" \"\n") == std::string::npos ? escaped(value, "") : in_quotes(value);
   }
   return line;
 }
 
 std::string as_json(std::string_view message, const Log::Fields& fields) {
-  std::string line = "\"message\":" + quoted(message);
+  std::string line = "\"message\":" + in_quotes(message);
   for (const auto& [name, value] : fields) {
     line += ',';
-    line += quoted(name);
+    line += in_quotes(name);
     line += ':';
-    line += quoted(value);
+    line += in_quotes(value);
   }
   return line;
 }
