@@ -24,15 +24,16 @@ EndedJob ended_of(const StoredJob& job) {
   return ended;
 }
 
-bool matches(const StoredJob& job, const JobFilter& filter) {
-  const JobSpec& spec = job.accepted.spec->job;
+}  // namespace
+
+bool MemoryStore::Kept::matches(const JobFilter& filter) const {
+  const JobSpec& spec = ended ? ended->spec() : job->accepted.spec->job;
   if (spec.kind == JobKind::broadcast) return false;
   if (!filter.run.empty() && spec.run != filter.run) return false;
+  const JobStatus status = ended ? ShortJob::kStatus : job->status();
   return filter.states.empty() ||
-         std::find(filter.states.begin(), filter.states.end(), job.status()) != filter.states.end();
+         std::find(filter.states.begin(), filter.states.end(), status) != filter.states.end();
 }
-
-}  // namespace
 
 MemoryStore::MemoryStore() {
   randombytes_buf(info_.id.bytes.data(), info_.id.bytes.size());
@@ -70,9 +71,9 @@ std::deque<MemoryStore::Kept>::iterator MemoryStore::place_of(uint64_t seq) {
                           [](const Kept& kept, uint64_t wanted) { return kept.seq < wanted; });
 }
 
-StoredJob* MemoryStore::job_of(uint64_t seq) {
+MemoryStore::Kept* MemoryStore::find(uint64_t seq) {
   const auto at = place_of(seq);
-  return at == jobs_.end() || at->seq != seq ? nullptr : at->job.get();
+  return at == jobs_.end() || at->seq != seq || at->is_purged() ? nullptr : &*at;
 }
 
 void MemoryStore::keep(const PutJob& job) {
@@ -81,32 +82,41 @@ void MemoryStore::keep(const PutJob& job) {
   kept->state.seq = job.seq;
   auto at = place_of(job.seq);
   if (at == jobs_.end() || at->seq != job.seq) {
-    at = jobs_.insert(at, Kept{job.seq, nullptr});
-  } else if (!at->job) {
+    at = jobs_.insert(at, Kept{job.seq, nullptr, nullptr});
+  } else if (at->is_purged()) {
     --holes_;
   }
   at->job = std::move(kept);
+  at->ended.reset();
 }
 
 void MemoryStore::drop(uint64_t seq) {
   const auto at = place_of(seq);
   if (at == jobs_.end() || at->seq != seq) return;
-  if (at->job) ++holes_;
+  if (!at->is_purged()) ++holes_;
   at->job.reset();
-  for (; !jobs_.empty() && !jobs_.front().job; --holes_) jobs_.pop_front();
+  at->ended.reset();
+  for (; !jobs_.empty() && jobs_.front().is_purged(); --holes_) jobs_.pop_front();
   // One old job must not keep the places of all that ended after it.
   if (holes_ > kHolesMin && holes_ > jobs_.size() / 2) {
-    std::erase_if(jobs_, [](const Kept& kept) { return !kept.job; });
+    std::erase_if(jobs_, [](const Kept& kept) { return kept.is_purged(); });
     holes_ = 0;
   }
 }
 
 void MemoryStore::write(const Folded& folded) {
   if (folded.job) keep(*folded.job);
-  StoredJob* const job = job_of(folded.seq);
-  ZGRID_CHECK(job != nullptr);  // the core tells of accepted jobs only
-  if (folded.state) job->state = *folded.state;
-  if (folded.end) job->ended = *folded.end;
+  Kept* const kept = find(folded.seq);
+  ZGRID_CHECK(kept != nullptr);  // the core tells of accepted jobs only
+  if (!kept->job) {              // a commit is repeated when its outcome was not known
+    kept->job = std::make_unique<StoredJob>(kept->whole());
+    kept->ended.reset();
+  }
+  if (folded.state) kept->job->state = *folded.state;
+  if (!folded.end) return;
+  kept->job->ended = *folded.end;
+  kept->ended = ShortJob::of(*kept->job, owner_);
+  if (kept->ended) kept->job.reset();
 }
 
 void MemoryStore::purge(const Purge& purge) {
@@ -121,13 +131,12 @@ Result<void> MemoryStore::recover(const Recovered& into) {
   for (const auto& [number, purge] : purged_) into.purged(Purge(purge));
   uint64_t room = into.input_bytes_max;
   for (const Kept& kept : jobs_) {
-    if (!kept.job) continue;
-    const StoredJob& job = *kept.job;
-    if (job.ended) {
-      into.ended(ended_of(job));
+    if (kept.is_purged()) continue;
+    StoredJob copy = kept.whole();
+    if (copy.ended) {
+      into.ended(ended_of(copy));
       continue;
     }
-    StoredJob copy(job);
     const uint64_t size = copy.accepted.input.data.size();
     if (size > room) {
       copy.input_left_out = size;
@@ -141,9 +150,9 @@ Result<void> MemoryStore::recover(const Recovered& into) {
 }
 
 Result<std::optional<StoredJob>> MemoryStore::read(const JobId& id, uint64_t seq) {
-  const StoredJob* job = job_of(seq);
-  if (job == nullptr || job->accepted.id != id) return std::nullopt;
-  return *job;
+  const Kept* const kept = find(seq);
+  if (kept == nullptr || kept->id() != id) return std::nullopt;
+  return kept->whole();
 }
 
 Result<void> MemoryStore::backup(const std::string&) {
@@ -154,8 +163,8 @@ Result<void> MemoryStore::backup(const std::string&) {
 Result<std::vector<StoredJob>> MemoryStore::list(const JobFilter& filter) {
   std::vector<StoredJob> found;
   for (auto at = jobs_.rbegin(); at != jobs_.rend(); ++at) {
-    if (!at->job || !matches(*at->job, filter)) continue;
-    found.push_back(*at->job);
+    if (at->is_purged() || !at->matches(filter)) continue;
+    found.push_back(at->whole());
     found.back().accepted.input.data = {};
     if (found.back().ended) found.back().ended->output.data = {};
     if (found.size() == filter.limit) break;

@@ -11,6 +11,7 @@
 
 #include "broker/store/fold.h"
 #include "broker/store/job_store.h"
+#include "broker/store/short_job.h"
 
 namespace zgrid::broker {
 
@@ -29,7 +30,6 @@ class MemoryStore final : public JobStore {
  private:
   void write(const Folded& folded);
   void purge(const Purge& purge);
-  StoredJob* job_of(uint64_t seq);
   void keep(const PutJob& job);
   void drop(uint64_t seq);
 
@@ -38,13 +38,22 @@ class MemoryStore final : public JobStore {
   // In order of their seqs, which mostly follow each other: the first one tells where another is.
   struct Kept {
     uint64_t seq = 0;
-    std::unique_ptr<StoredJob> job;  // null: purged
+    // One of them; neither: purged.
+    std::unique_ptr<StoredJob> job;
+    std::unique_ptr<ShortJob> ended;
+
+    [[nodiscard]] bool is_purged() const { return !job && !ended; }
+    [[nodiscard]] const JobId& id() const { return ended ? ended->id() : job->accepted.id; }
+    [[nodiscard]] StoredJob whole() const { return ended ? ended->whole(seq) : *job; }
+    [[nodiscard]] bool matches(const JobFilter& filter) const;
   };
+  Kept* find(uint64_t seq);                           // null: unknown, or purged
   std::deque<Kept>::iterator place_of(uint64_t seq);  // where it is, or belongs
   static constexpr size_t kHolesMin = 1024;
   std::deque<Kept> jobs_;
-  size_t holes_ = 0;                  // places without a job
-  std::map<uint64_t, Purge> purged_;  // by number
+  size_t holes_ = 0;                          // places without a job
+  std::shared_ptr<const std::string> owner_;  // of the last one that ended
+  std::map<uint64_t, Purge> purged_;          // by number
   std::map<WorkerId, std::string> draining_;
   std::optional<PutClock> clock_;
 };
