@@ -36,6 +36,9 @@ struct Past {
 
 class History {
  public:
+  // Places are counted from `first`, for tests near the end of their numbers.
+  explicit History(uint32_t first = 0) : first_(first), next_kept_(first) {}
+
   // Null if it is unknown, or forgotten.
   [[nodiscard]] const Past* find(const JobId& id) const;
 
@@ -107,8 +110,8 @@ class History {
   [[nodiscard]] std::optional<uint32_t> place_of(const JobId& id) const;
 
   std::deque<Past> pasts_;
-  uint32_t first_ = 0;      // the place of pasts_.front()
-  uint32_t next_kept_ = 0;  // no kept job lies before this place
+  uint32_t first_;      // the place of pasts_.front()
+  uint32_t next_kept_;  // no kept job lies before this place
   std::deque<Chunk> chunks_;
   uint64_t next_number_ = 1;
   uint64_t kept_ = 0, kept_bytes_ = 0, known_ = 0;

@@ -6,9 +6,12 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "broker/core/id_index.h"
+#include "protocol/base/check.h"
+#include "protocol/base/ids.h"
 
 namespace zgrid::broker {
 
@@ -33,7 +36,7 @@ class JobTable {
   Job& add(const JobId& id) {
     if (free_.empty()) {
       const auto first = static_cast<uint32_t>(chunks_.size() * kChunk);
-      chunks_.push_back(std::make_unique_for_overwrite<Chunk>());  // each makes itself
+      chunks_.push_back(std::make_unique_for_overwrite<Chunk>());  // a Job sets all of itself
       for (uint32_t i = kChunk; i-- > 0;) free_.push_back(first + i);
     }
     const uint32_t place = free_.back();
@@ -45,10 +48,11 @@ class JobTable {
   }
 
   void erase(Job& job) {
-    const uint32_t place = *place_of(job.id);
-    index_.erase(job.id, place);
+    const auto place = place_of(job.id);
+    ZGRID_CHECK(place);
+    index_.erase(job.id, *place);
     job = Job{};
-    free_.push_back(place);
+    free_.push_back(*place);
   }
 
   // In no order that means anything: sort what must not depend on it.

@@ -217,6 +217,7 @@ void on_ready(State& s, SessionId session, Ready&& m) {
   worker.last_seen = s.now.mono;
   worker.lease_until = s.now.mono + Micros(s.config.lease);
   s.next_lease = std::min(s.next_lease, worker.lease_until + Micros(1));
+  if (s.worker_of_session.find(session) == nullptr) s.beats.push_back(session);
   s.worker_of_session.set(session, worker);
   s.online_by_name[worker.facts->name] = &worker;
   if (same_boot) forgive_losses(s, worker);

@@ -263,7 +263,9 @@ struct State {
   MonoTime clock_put_at;  // when it was stored last
   MonoTime next_beat, next_recall, next_retention, next_lease;
   size_t beat_turn = 0, beat_turns = 1;  // heartbeats leave in so many turns
-  std::vector<SessionId> beats;          // of the workers as these turns began, a part in each
+  // Of the workers as these turns began, and who came since; a part in each.
+  std::vector<SessionId> beats;
+  size_t beats_sent = 0;
   MonoTime workers_back_at;  // after a restart; until then a broadcast does not know its targets
   std::vector<Waiting> waiting;
 

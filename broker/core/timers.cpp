@@ -112,6 +112,7 @@ void send_heartbeats(State& s) {
   if (s.beat_turn == 0) {
     forget_silent_clients(s);
     s.beats.clear();
+    s.beats_sent = 0;
     for (const auto& [id, worker] : s.workers) {
       if (worker->online) s.beats.push_back(worker->session);
     }
@@ -120,11 +121,11 @@ void send_heartbeats(State& s) {
   const Micros step = Micros(s.config.heartbeat) / static_cast<int64_t>(s.beat_turns);
   s.next_beat = s.next_beat + step;
   if (s.next_beat <= s.now.mono) s.next_beat = s.now.mono + step;  // this turn was late
-  const size_t count = s.beats.size();
-  const size_t end = count * (s.beat_turn + 1) / s.beat_turns;
-  for (size_t i = count * s.beat_turn / s.beat_turns; i < end; ++i) {
-    const bool is_here = s.worker_of_session.find(s.beats[i]) != nullptr;
-    if (is_here) s.outbox.send(s.beats[i], Gate::free, Heartbeat{});
+  const size_t end = s.beats.size() * (s.beat_turn + 1) / s.beat_turns;
+  for (; s.beats_sent < end; ++s.beats_sent) {
+    const SessionId session = s.beats[s.beats_sent];
+    const bool is_here = s.worker_of_session.find(session) != nullptr;
+    if (is_here) s.outbox.send(session, Gate::free, Heartbeat{});
   }
   s.beat_turn = (s.beat_turn + 1) % s.beat_turns;
 }

@@ -65,7 +65,8 @@ std::string as_text(std::string_view message, const Log::Fields& fields) {
     line += ' ';
     line += name;
     line += '=';
-    line += value.find_first_of(" \"\n") == std::string::npos ? escaped(value, "") : in_quotes(value);
+    line +=
+        value.find_first_of(" \"\n") == std::string::npos ? escaped(value, "") : in_quotes(value);
   }
   return line;
 }

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -10,7 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
+#include <exception>
 #include <thread>
 
 namespace zgrid::protocol::transport {
@@ -18,6 +19,8 @@ namespace {
 
 // More than any backlog holds; so that a flood cannot keep us here.
 constexpr int kTurnedAwayMax = 8192;
+// Numbers for whoever is turned away, which are used one after the other.
+constexpr int kRoom = 8;
 
 struct Descriptors {
   size_t free = 0, reserve = 0;
@@ -62,8 +65,8 @@ void pass_packets(int fd) {
   ::setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused);
 }
 
-// Accepts and hangs up. Not by the library's calls: tools that keep books of descriptors know only
-// of one table.
+// Accepts and hangs up. By system calls, for tools that track descriptors (ThreadSanitizer) know
+// of one table only.
 void refuse_waiting(int listener) {
   for (int i = 0; i < kTurnedAwayMax; ++i) {
     const long newcomer = ::syscall(SYS_accept4, listener, nullptr, nullptr, SOCK_CLOEXEC);
@@ -72,12 +75,18 @@ void refuse_waiting(int listener) {
   }
 }
 
-// The same for a thread that ends then: it leaves the process's descriptors for a table of its own
-// that holds nothing but the listener, so that accept() has numbers to give. One that is set aside
-// in the common table would be taken by libzmq, which asks all the time.
-void refuse_in_own_table(int listener) {
-  const auto fd = static_cast<unsigned>(listener);
-  if (::close_range(fd + 1, ~0U, CLOSE_RANGE_UNSHARE) == 0 && fd > 0) ::close_range(0, fd - 1, 0);
+// For a thread that ends then. It leaves the process's table of descriptors for a copy, in which it
+// makes room, so that accept() has numbers to give: one that is set aside in the common table would
+// be taken by libzmq, which asks all the time. Where that is forbidden it does what it can.
+void turn_away_from(int listener) {
+  if (::unshare(CLONE_FILES) == 0) {
+    for (int fd = 0; fd < kRoom; ++fd) {
+      if (fd != listener) ::syscall(SYS_close, fd);
+    }
+  }
+  // In the copy the number cannot become another's any more. One that blocks would keep us here.
+  if (!is_tcp_listener(listener) || (::fcntl(listener, F_GETFL) & O_NONBLOCK) == 0) return;
+  drop_packets(listener);
   refuse_waiting(listener);
 }
 
@@ -120,20 +129,15 @@ void Doorkeeper::on_accept_failed(int error) {
 void Doorkeeper::close_doors() {
   is_closed_ = true;
   unwatched_ = 0;
-  for (const int fd : listeners_) {
-    if (is_tcp_listener(fd)) drop_packets(fd);
-  }
   turn_away();
 }
 
 // Those who wait already would still be accepted, one after the other, or tried for ever.
 void Doorkeeper::turn_away() {
   for (const int fd : listeners_) {
-    if (!is_tcp_listener(fd)) continue;
     try {
-      std::thread(refuse_in_own_table, fd).join();
-    } catch (const std::system_error&) {  // no thread to be had: a number may be free all the same
-      refuse_waiting(fd);
+      std::thread(turn_away_from, fd).join();
+    } catch (const std::exception&) {  // no thread to be had; the next failure tries again
     }
   }
   turned_away_at_ = std::chrono::steady_clock::now();

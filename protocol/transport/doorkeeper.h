@@ -27,8 +27,9 @@ class Doorkeeper {
   static constexpr size_t kReserve = 256;
   // Opening again costs a look at every descriptor.
   static constexpr Millis kLookEvery{200};
-  // libzmq tells of each accept() that failed, and may have tried thousands of times before those
-  // who waited were turned away; whoever still slips in waits so long for the next round.
+  // The shortest time between two rounds of turning away: libzmq tells of each accept() that
+  // failed, and may have tried thousands of times before the first round. Whoever slips in after it
+  // waits this long.
   static constexpr Millis kTurnAwayEvery{10};
 
   Doorkeeper() = default;
@@ -47,7 +48,7 @@ class Doorkeeper {
  private:
   void close_doors();
   void open_doors();
-  void turn_away();
+  void turn_away();  // and drops packets, in case that failed before
 
   std::mutex mutex_;
   std::vector<int> listeners_;

@@ -26,8 +26,12 @@ std::vector<uint64_t> seqs(const Purge& purge) {
   return list;
 }
 
-TEST(History, PurgesInOrderOfTheEndAndRemembersUntilTheChunkIsForgotten) {
-  History history;
+// Each at the beginning of the numbers of places, and where they begin anew.
+class HistoryTest : public ::testing::TestWithParam<uint32_t> {};
+INSTANTIATE_TEST_SUITE_P(Places, HistoryTest, ::testing::Values(0U, UINT32_MAX, UINT32_MAX - 2));
+
+TEST_P(HistoryTest, PurgesInOrderOfTheEndAndRemembersUntilTheChunkIsForgotten) {
+  History history(GetParam());
   for (uint64_t i = 1; i <= 5; ++i) history.add(past(i), i == 2 ? "key" : "", {});
   EXPECT_EQ(history.kept(), 5u);
   EXPECT_EQ(history.kept_bytes(), 50u);
@@ -50,8 +54,8 @@ TEST(History, PurgesInOrderOfTheEndAndRemembersUntilTheChunkIsForgotten) {
   EXPECT_EQ(history.size(), 3u);
 }
 
-TEST(History, AJobPurgedOutOfTurnIsPassedOverLaterAndForgottenWithItsOwnChunk) {
-  History history;
+TEST_P(HistoryTest, AJobPurgedOutOfTurnIsPassedOverLaterAndForgottenWithItsOwnChunk) {
+  History history(GetParam());
   for (uint64_t i = 1; i <= 4; ++i) history.add(past(i), {}, {});
   const Purge single = history.purge({id_of(3), id_of(9), id_of(3)}, GridTime{1});
   EXPECT_EQ(seqs(single), (std::vector<uint64_t>{3}));
@@ -71,8 +75,8 @@ TEST(History, AJobPurgedOutOfTurnIsPassedOverLaterAndForgottenWithItsOwnChunk) {
   EXPECT_FALSE(history.oldest_purge());
 }
 
-TEST(History, ARestartKeepsChunksAndOrdersTheRestByTheirEnd) {
-  History history;
+TEST_P(HistoryTest, ARestartKeepsChunksAndOrdersTheRestByTheirEnd) {
+  History history(GetParam());
   Purge stored;
   stored.number = 7;
   stored.at = GridTime{5};
@@ -97,8 +101,8 @@ TEST(History, ARestartKeepsChunksAndOrdersTheRestByTheirEnd) {
 }
 
 // Against a plain map, with ids that collide in the index often.
-TEST(History, FindsWhatAMapFinds) {
-  History history;
+TEST_P(HistoryTest, FindsWhatAMapFinds) {
+  History history(GetParam());
   std::map<uint64_t, bool> known;
   uint64_t random = 1, next = 1;
   const auto draw = [&](uint64_t below) {
